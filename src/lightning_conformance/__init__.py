@@ -1,0 +1,3 @@
+"""Conformance tests for PyTorch Lightning modules."""
+
+__version__ = "0.1.0"

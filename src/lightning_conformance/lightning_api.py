@@ -1,0 +1,147 @@
+"""The only file that knows Lightning's versions and its two package names.
+
+A subject is run by the Trainer of the package that it subclasses: ``pytorch_lightning`` and
+``lightning.pytorch`` are separate code bases, and a module of one is a stranger to the other's Trainer.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+PACKAGE_NAMES = ("lightning.pytorch", "pytorch_lightning")
+
+OLDEST_VERIFIED = (1, 9)
+NEWEST_VERIFIED = (2, 6)
+
+
+@dataclass(frozen=True)
+class LightningPackage:
+    """One of Lightning's two package names, with what the kit uses of it.
+
+    Args:
+        name: ``lightning.pytorch`` or ``pytorch_lightning``.
+    """
+
+    name: str
+
+    def _get(self, path: str) -> Any:
+        module, _, attribute = f"{self.name}.{path}".rpartition(".")
+        return getattr(importlib.import_module(module), attribute)
+
+    @property
+    def root(self) -> str:
+        """The import name of the distribution: ``lightning`` or ``pytorch_lightning``."""
+        return self.name.partition(".")[0]
+
+    @property
+    def version(self) -> str:
+        """The installed version, for example ``2.6.6``."""
+        return str(importlib.import_module(self.root).__version__)
+
+    @property
+    def release(self) -> tuple[int, int]:
+        """Major and minor version, for example ``(2, 6)``."""
+        match = re.match(r"(\d+)\.(\d+)", self.version)
+        return (int(match[1]), int(match[2])) if match else (0, 0)
+
+    @property
+    def Trainer(self) -> Any:
+        """The Trainer class."""
+        return self._get("Trainer")
+
+    @property
+    def LightningModule(self) -> Any:
+        """The LightningModule base class."""
+        return self._get("LightningModule")
+
+    @property
+    def LightningDataModule(self) -> Any:
+        """The LightningDataModule base class."""
+        return self._get("LightningDataModule")
+
+    @property
+    def Callback(self) -> Any:
+        """The Callback base class."""
+        return self._get("Callback")
+
+    @property
+    def Logger(self) -> Any:
+        """The base class of loggers."""
+        return self._get("loggers.logger.Logger")
+
+    @property
+    def Profiler(self) -> Any:
+        """The base class of profilers."""
+        return self._get("profilers.profiler.Profiler")
+
+    def single_device_plugins(self) -> list[Any]:
+        """Trainer plugins that keep a scheduler's environment variables (SLURM, torchrun) out of the run."""
+        return [self._get("plugins.environments.LightningEnvironment")()]
+
+    def is_overridden(self, name: str, module: Any) -> bool:
+        """Whether ``module`` defines the hook ``name`` itself."""
+        hook = getattr(type(module), name, None)
+        base = getattr(self.LightningModule, name, None)
+        own = vars(module).get(name)
+        return own is not None or (hook is not None and hook is not base)
+
+    @contextmanager
+    def fresh_warning_caches(self) -> Iterator[None]:
+        """Forget, for a while, which warnings Lightning has given: it gives many only once a process."""
+        caches = []
+        for name, module in list(sys.modules.items()):
+            if name.partition(".")[0] in {self.root, "lightning_fabric", "lightning", "lightning_utilities"}:
+                cache = vars(module).get("warning_cache") if module is not None else None
+                if isinstance(cache, set):
+                    caches.append((cache, set(cache)))
+        for cache, _ in caches:
+            cache.clear()
+        try:
+            yield
+        finally:
+            for cache, seen in caches:
+                cache.clear()
+                cache.update(seen)
+
+
+def package_of(obj: Any) -> LightningPackage | None:
+    """The Lightning package that a module, or a class of modules, belongs to; None where it is none.
+
+    Nothing is imported: whoever subclasses a LightningModule has imported its package.
+    """
+    cls = obj if isinstance(obj, type) else type(obj)
+    for name in PACKAGE_NAMES:
+        package = sys.modules.get(name)
+        base = getattr(package, "LightningModule", None)
+        if base is not None and issubclass(cls, base):
+            return LightningPackage(name)
+    return None
+
+
+def is_bare_lightning_module(cls: Any) -> bool:
+    """Whether ``cls`` is one of the ``LightningModule`` base classes itself."""
+    return any(cls is getattr(sys.modules.get(name), "LightningModule", object()) for name in PACKAGE_NAMES)
+
+
+def is_datamodule(cls: Any) -> bool:
+    """Whether ``cls`` is a LightningDataModule class of either package."""
+    bases = [getattr(sys.modules.get(name), "LightningDataModule", None) for name in PACKAGE_NAMES]
+    return isinstance(cls, type) and any(base is not None and issubclass(cls, base) for base in bases)
+
+
+def installed_packages() -> list[LightningPackage]:
+    """The Lightning packages that can be imported here."""
+    found = []
+    for name in PACKAGE_NAMES:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue
+        found.append(LightningPackage(name))
+    return found
