@@ -84,6 +84,23 @@ class LightningPackage:
         """Trainer plugins that keep a scheduler's environment variables (SLURM, torchrun) out of the run."""
         return [self._get("plugins.environments.LightningEnvironment")()]
 
+    def quiet_trainer(self, folder: str, **arguments: Any) -> Any:
+        """A CPU Trainer that writes nothing but into ``folder``, for a look before the recorded run."""
+        quiet: dict[str, Any] = {
+            "accelerator": "cpu",
+            "devices": 1,
+            "max_epochs": 1,
+            "num_sanity_val_steps": 0,
+            "limit_val_batches": 0,
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "default_root_dir": folder,
+            "plugins": self.single_device_plugins(),
+        }
+        return self.Trainer(**{**quiet, **arguments})
+
     def is_overridden(self, name: str, module: Any) -> bool:
         """Whether ``module`` defines the hook ``name`` itself."""
         hook = getattr(type(module), name, None)

@@ -1,0 +1,323 @@
+"""Every optimizer step runs the closure, and a backward pass happens before each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lightning_conformance.checks.registry import check
+from lightning_conformance.checks.source import find_call, loss_name, return_place
+from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
+from lightning_conformance.checks.wording import count
+from lightning_conformance.recording.model import (
+    BackwardRan,
+    GradientsCleared,
+    HookCalled,
+    OptimizerStepped,
+    Recording,
+    Seen,
+    StepRan,
+)
+
+
+@check(family="optimization", needs_steps=False)
+def closure_executed(recording: Recording) -> Iterator[Finding]:
+    """Every optimizer step runs the closure, and a backward pass happens before each step.
+
+    ## What it does
+    Follows the order of `training_step`, backward passes, `zero_grad` and optimizer steps. In automatic
+    optimization Lightning's closure (training_step, zero_grad, backward) must run in each step; in manual
+    optimization each step needs a gradient to apply, and each backward pass a step that uses it.
+
+    ## Why is this bad
+    A step without a gradient changes nothing; a step before the new gradient exists applies the old one again.
+
+    ## Example
+    ```python
+    def optimizer_step(self, epoch, batch_idx, optimizer, optimizer_closure=None):
+        optimizer.step()
+    ```
+
+    ## Use instead
+    ```python
+    def optimizer_step(self, epoch, batch_idx, optimizer, optimizer_closure=None):
+        optimizer.step(closure=optimizer_closure)
+    ```
+
+    ## Known problems
+    What is harmless in this run but not under gradient accumulation, mixed precision or several processes
+    is a warning.
+    """
+    if recording.automatic:
+        yield from _automatic(recording)
+    else:
+        yield from _manual(recording)
+
+
+def _automatic(recording: Recording) -> Iterator[Finding]:
+    if dropped := _dropped_closure(recording):
+        yield dropped
+        return
+    if not recording.steps:
+        raise Inconclusive("no training step was completed (see training_completes)")
+    yield from _own_backward(recording)
+    yield from _own_steps(recording)
+    yield from _own_zero_grad(recording)
+    yield from _steps_without_backward(recording)
+
+
+def _dropped_closure(recording: Recording) -> Finding | None:
+    failure = recording.failure
+    asked = any(h.name == "optimizer_step" for h in recording.all(HookCalled))
+    if failure is None or not asked or "closure hasn't been executed" not in failure.message:
+        return None
+    place = find_call(recording, "optimizer_step", "step") or recording.method_place("optimizer_step")
+    return Finding(
+        f"the closure was not run in {failure.at.where if failure.at else 'a step'}: no training_step, no backward.",
+        "The overridden optimizer_step does not hand the closure on to the optimizer.",
+        "optimizer.step(closure=optimizer_closure)",
+        place,
+    )
+
+
+def _own_backward(recording: Recording) -> Iterator[Finding]:
+    own = [
+        b for b in recording.all(BackwardRan) if b.in_training_step and not b.through_lightning
+    ]
+    returned = any(step.loss for step in recording.steps)
+    of_loss = [b for b in own if b.of_returned_loss] or ([] if returned else own)
+    if not of_loss:
+        return
+    name, place = loss_name(recording), of_loss[0].place
+    if not returned and _moved_inside(recording):
+        yield Finding(
+            f"training_step ran backward by itself {count(len(own), 'time')}, and automatic optimization is on.",
+            "It works here because nothing is returned (see loss_returned); precision, clipping and accumulation "
+            "do not apply.",
+            "self.automatic_optimization = False  # in __init__",
+            place,
+            "warning",
+        )
+    elif recording.failure and "second time" in recording.failure.message:
+        yield Finding(
+            "training_step ran backward on the loss that it returned; Lightning's own backward pass then failed.",
+            "Automatic optimization runs backward on the returned loss; a graph can be differentiated once.",
+            f"Remove the call; `return {name}` is enough.",
+            place,
+        )
+    elif returned:
+        yield Finding(
+            f"training_step ran backward on the loss that it returned, {count(len(of_loss), 'time')}.",
+            "Lightning's zero_grad wipes these gradients before its own backward pass: work done twice. Under "
+            "accumulate_grad_batches they are added instead, and count twice.",
+            f"Remove the call; `return {name}` is enough.",
+            place,
+            "warning",
+        )
+
+
+def _moved_inside(recording: Recording) -> bool:
+    return any(s.in_training_step and s.moved for s in recording.all(OptimizerStepped))
+
+
+def _own_steps(recording: Recording) -> Iterator[Finding]:
+    own = [s for s in recording.all(OptimizerStepped) if s.in_training_step]
+    moving = [s for s in own if s.moved]
+    by_hand = not any(step.loss for step in recording.steps)
+    if not own or (by_hand and moving):
+        return
+    first = (moving or own)[0]
+    inplace = recording.failure is not None and "modified by an inplace" in recording.failure.message
+    if not moving:
+        yield Finding(
+            f"an optimizer was stepped inside training_step {count(len(own), 'time')}; no weight changed by it.",
+            "There are no gradients at that moment, so the call does nothing: it does not stop Lightning's closure "
+            "either. Under accumulate_grad_batches it applies half-accumulated gradients.",
+            "Remove the call: Lightning steps the optimizer after training_step.",
+            first.place,
+            "warning",
+        )
+    elif not recording.optimizers[first.optimizer].configured:
+        yield Finding(
+            f"an optimizer that configure_optimizers did not return was stepped inside training_step "
+            f"{count(len(moving), 'time')} and changed weights.",
+            "Weights are changed behind Lightning's back while automatic optimization also steps.",
+            "Return the optimizer from configure_optimizers, or use manual optimization.",
+            first.place,
+        )
+    else:
+        effect = "and backward then failed" if inplace else "in addition to Lightning's own step"
+        yield Finding(
+            f"an optimizer was stepped inside training_step and changed weights in {count(len(moving), 'step')}, {effect}.",
+            "The gradients of the batch before are still there: each of them is applied twice.",
+            "Remove the call: Lightning steps the optimizer after training_step.",
+            first.place,
+        )
+
+
+def _own_zero_grad(recording: Recording) -> Iterator[Finding]:
+    own = [c for c in recording.all(GradientsCleared) if c.in_training_step]
+    stepped = any(s.in_training_step for s in recording.all(OptimizerStepped))
+    differentiated = any(b.in_training_step for b in recording.all(BackwardRan))
+    if own and not stepped and not differentiated:
+        yield Finding(
+            f"zero_grad was called inside training_step {count(len(own), 'time')}.",
+            "Lightning clears the gradients itself, so the call changes nothing here. Under "
+            "accumulate_grad_batches it throws away what was accumulated.",
+            "Remove the call.",
+            own[0].place,
+            "warning",
+        )
+
+
+def _steps_without_backward(recording: Recording) -> Iterator[Finding]:
+    """Lightning's own steps that had no gradient, although a loss was returned; and steps before the closure."""
+    if not any(step.loss for step in recording.steps):
+        if not recording.optimizers:
+            raise NotApplicable("configure_optimizers returned no optimizer")
+        if not any(b.in_training_step for b in recording.all(BackwardRan)):
+            raise Inconclusive("no loss was returned, so there was nothing to differentiate (see loss_returned)")
+        return
+    early = _early_steps(recording)
+    empty = [s for s in recording.all(OptimizerStepped) if not s.in_training_step and not s.with_gradient]
+    if early:
+        yield Finding(
+            f"the optimizer stepped before the closure had run in {count(len(early), 'batch', 'batches')}.",
+            "Each step applies the gradients of the batch before (in the first batch there are none).",
+            "optimizer.step(closure=optimizer_closure)",
+            early[0].place or recording.method_place("optimizer_step"),
+        )
+    elif empty and not any(recording.all(BackwardRan)) and any(s.loss and s.loss.requires_grad for s in recording.steps):
+        yield Finding(
+            f"{count(len(empty), 'optimizer step')} and no backward pass: the optimizer had no gradient to apply.",
+            "The overridden backward hook does not run a backward pass.",
+            "def backward(self, loss): loss.backward()",
+            recording.method_place("backward"),
+        )
+
+
+def _early_steps(recording: Recording) -> list[OptimizerStepped]:
+    """Lightning's steps without a closure that no training step of the same batch came before."""
+    early, ran = [], set()
+    for event in recording.tape:
+        key = (event.at.epoch, event.at.batch)
+        if isinstance(event, StepRan):
+            ran.add(key)
+        elif isinstance(event, OptimizerStepped) and not event.in_training_step:
+            if key not in ran and not event.closure and event.at.hook == "optimizer_step":
+                early.append(event)
+    return early
+
+
+def _manual(recording: Recording) -> Iterator[Finding]:
+    if not recording.steps:
+        raise Inconclusive("no training step was completed (see training_completes)")
+    passes, steps = list(recording.all(BackwardRan)), list(recording.all(OptimizerStepped))
+    if not recording.trainable and not steps:
+        raise NotApplicable("nothing to train by gradient")
+    if not passes and not any(s.nonzero for s in steps):
+        yield from _never_backward(recording, steps)
+    elif not steps:
+        yield _never_stepped(recording, passes)
+    else:
+        yield from _steps_without_gradient(recording, passes, steps)
+        yield from _behind_lightning(recording, passes, steps)
+
+
+def _never_backward(recording: Recording, steps: list[OptimizerStepped]) -> Iterator[Finding]:
+    changed = any(p.changed for p in recording.parameters)
+    if changed or (not recording.optimizers and not _has_graph(recording)):
+        raise NotApplicable("nothing to train by gradient")
+    what = f"{count(len(steps), 'optimizer step')}, but no" if steps else "no optimizer step and no"
+    yield Finding(
+        f"in {count(len(recording.steps), 'training step')} there was {what} backward pass.",
+        "automatic_optimization is False: Lightning leaves backward and step to training_step, which does not "
+        "do them. A returned loss is not used.",
+        f"opt = self.optimizers(); opt.zero_grad(); self.manual_backward({loss_name(recording)}); opt.step()",
+        steps[0].place if steps else recording.method_place("training_step"),
+    )
+
+
+def _has_graph(recording: Recording) -> bool:
+    return any(step.loss and step.loss.requires_grad for step in recording.steps)
+
+
+def _never_stepped(recording: Recording, passes: list[BackwardRan]) -> Finding:
+    return Finding(
+        f"{count(len(passes), 'backward pass', 'backward passes')} and no optimizer step in "
+        f"{count(len(recording.steps), 'training step')}.",
+        "automatic_optimization is False: nobody but training_step steps the optimizer, and it does not.",
+        "self.optimizers().step()  # after manual_backward; zero_grad before it",
+        passes[-1].place or return_place(recording, "training_step"),
+    )
+
+
+def _steps_without_gradient(
+    recording: Recording, passes: list[BackwardRan], steps: list[OptimizerStepped]
+) -> Iterator[Finding]:
+    empty = [s for s in steps if not s.nonzero]
+    if len(empty) < len(steps):
+        yield from _idle_optimizers(recording, steps)
+        return
+    cleared = _cleared_before_step(recording, empty[0])
+    if cleared is not None:
+        cause = "zero_grad stands between the backward pass and the step, and throws the gradient away."
+        fix = "opt.zero_grad(); self.manual_backward(loss); opt.step()  # in this order"
+        place = cleared.place
+    else:
+        cause, place = "No backward pass gave a gradient to the parameters that this optimizer holds.", empty[0].place
+        fix = "self.manual_backward(loss)  # before opt.step(); the optimizer over self.parameters()"
+    yield Finding(
+        f"none of {count(len(steps), 'optimizer step')} had a gradient to apply, although "
+        f"{count(len(passes), 'backward pass ran', 'backward passes ran')}.",
+        cause,
+        fix,
+        place,
+    )
+
+
+def _idle_optimizers(recording: Recording, steps: list[OptimizerStepped]) -> Iterator[Finding]:
+    for index, facts in enumerate(recording.optimizers):
+        own = [s for s in steps if s.optimizer == index]
+        if own and not any(s.nonzero for s in own):
+            yield Finding(
+                f"optimizer {index} ({facts.name}) stepped {count(len(own), 'time')} and never had a gradient to apply.",
+                "Its parameters get no gradient: their loss is not differentiated, or is cut from them.",
+                "self.manual_backward(...)  # of the loss that this optimizer minimizes, before its step",
+                own[0].place,
+            )
+
+
+def _cleared_before_step(recording: Recording, step: OptimizerStepped) -> GradientsCleared | None:
+    """The zero_grad between a backward pass and the step that it should have served."""
+    before: list[Seen] = list(recording.tape[: recording.tape.index(step)])
+    for event in reversed(before):
+        if isinstance(event, GradientsCleared) and event.had_gradient:
+            return event
+        if isinstance(event, BackwardRan):
+            return None
+    return None
+
+
+def _behind_lightning(
+    recording: Recording, passes: list[BackwardRan], steps: list[OptimizerStepped]
+) -> Iterator[Finding]:
+    raw = [b for b in passes if not b.through_lightning]
+    if raw:
+        yield Finding(
+            f"{len(raw)} of {count(len(passes), 'backward pass', 'backward passes')} did not go through Lightning.",
+            "loss.backward() knows nothing of the Trainer's precision and strategy: no gradient scaling in mixed "
+            "precision, no synchronisation between processes.",
+            f"self.manual_backward({loss_name(recording)})",
+            raw[0].place,
+            "warning",
+        )
+    unknown = [s for s in steps if not s.through_lightning]
+    if unknown and len(unknown) == len(steps):
+        yield Finding(
+            f"all of {count(len(steps), 'optimizer step')} bypassed Lightning: trainer.global_step stayed 0.",
+            "The optimizer is stepped itself, not through self.optimizers(): max_steps is never reached, and "
+            "checkpoints by step are never written.",
+            "opt = self.optimizers(); opt.step()",
+            unknown[0].place,
+            "warning",
+        )

@@ -1,0 +1,244 @@
+"""The run comes to its end; where it does not, say why in one sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lightning_conformance.checks.registry import COMPLETION, check
+from lightning_conformance.checks.verdict import Finding
+from lightning_conformance.recording.model import Failure, Recording
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a known error message means.
+
+    Args:
+        pattern: Found in ``Type: message``.
+        cause: What the author did.
+        fix: What to write instead; ``\\1`` stands for the pattern's first group.
+        method: The method that the finding points to, where no line of the user's raised it.
+    """
+
+    pattern: str
+    cause: str
+    fix: str
+    method: str = ""
+
+
+EXPLANATIONS = (
+    Explanation(
+        r"Support for `(\w+_epoch_end)` has been removed",
+        r"`\1` was removed in Lightning 2.0; Lightning 1.x calls it with the list of what the steps returned.",
+        r"Keep what the steps return on self, and use on_\1(self), which takes no argument; clear it there.",
+        r"\1",
+    ),
+    Explanation(
+        r"Training with multiple optimizers is only supported with manual optimization",
+        "Since Lightning 2.0, automatic optimization knows one optimizer; optimizer_idx is gone.",
+        "Set self.automatic_optimization = False in __init__, and call zero_grad, manual_backward and step on "
+        "each of self.optimizers() in training_step.",
+        "configure_optimizers",
+    ),
+    Explanation(
+        r"No `training_step\(\)` method defined",
+        "The class defines no training_step; a misspelt one is not called.",
+        "def training_step(self, batch, batch_idx): ...",
+    ),
+    Explanation(
+        r"No `configure_optimizers\(\)` method defined",
+        "The class defines no configure_optimizers; a misspelt one is not called.",
+        "def configure_optimizers(self): return torch.optim.Adam(self.parameters(), lr=1e-3)",
+    ),
+    Explanation(
+        r"closure hasn't been executed",
+        "The overridden optimizer_step never runs the closure, and with it training_step and backward.",
+        "optimizer.step(closure=optimizer_closure)",
+        "optimizer_step",
+    ),
+    Explanation(
+        r"backward through the graph a second time",
+        "A graph is differentiated twice: backward in training_step although automatic optimization runs its own, "
+        "or a tensor kept from an earlier batch (a hidden state, a running loss) that was not detached.",
+        "Leave backward to Lightning; keep tensors across batches with .detach().",
+    ),
+    Explanation(
+        r"modified by an inplace operation",
+        "A tensor that backward still needs was changed: an optimizer step between the loss and its backward pass, "
+        "or an in-place operation in the forward pass.",
+        "Leave step to Lightning, or step only after manual_backward.",
+    ),
+    Explanation(
+        r"to use manual_backward, please disable automatic optimization",
+        "manual_backward is for manual optimization only.",
+        "Set self.automatic_optimization = False in __init__, or return the loss.",
+    ),
+    Explanation(
+        r"does not require grad and does not have a grad_fn",
+        "The loss was cut from the graph (detach, item, no_grad), or every parameter is frozen.",
+        "Return the tensor that the loss function gave, as it is.",
+    ),
+    Explanation(
+        r"optimizer got an empty parameter list",
+        "No parameter is registered: the layers are kept in a plain list or dict, or the generator of "
+        "self.parameters() was used up before.",
+        "Keep layers in nn.ModuleList or nn.ModuleDict; call self.parameters() where the optimizer is made.",
+        "configure_optimizers",
+    ),
+    Explanation(
+        r"ReduceLROnPlateau conditioned on metric (\S+) which is not available",
+        r"The scheduler monitors `\1`, which was not logged when the epoch ended.",
+        r"Log it: self.log('\1', value, on_epoch=True), or correct the monitor in configure_optimizers.",
+        "configure_optimizers",
+    ),
+    Explanation(
+        r"(?:conditioned on metric|could not find the monitored key|monitor=)\W*'?`?(\w+)?",
+        "A callback monitors a metric that was not logged when it looked.",
+        "Log the metric with on_epoch=True under the monitored name.",
+        "configure_callbacks",
+    ),
+    Explanation(
+        r"Unknown configuration for model optimizers",
+        "configure_optimizers returned something that is no optimizer, list, dict or ([optimizers], [schedulers]).",
+        "return {'optimizer': optimizer, 'lr_scheduler': scheduler}",
+        "configure_optimizers",
+    ),
+    Explanation(
+        r"must include a monitor when a `ReduceLROnPlateau`",
+        "ReduceLROnPlateau needs to know which metric to watch.",
+        "return {'optimizer': optimizer, 'lr_scheduler': {'scheduler': scheduler, 'monitor': 'val_loss'}}",
+        "configure_optimizers",
+    ),
+    Explanation(
+        r"KeyError: '(\w+)'",
+        r"The key '\1' is not there. With on_step=True and on_epoch=True Lightning logs the names `<name>_step` "
+        "and `<name>_epoch`; trainer.logged_metrics knows nothing under the plain name while training_step runs.",
+        "Use the value at hand, or self.trainer.callback_metrics at the end of the epoch.",
+    ),
+    Explanation(
+        r"Expected more than 1 value per channel when training",
+        "BatchNorm cannot be trained on a batch of one sample.",
+        "Use drop_last=True in the training loader, or a batch of two samples at least.",
+    ),
+    Explanation(
+        r"You can't `self\.log\(\)` inside `(\w+)`",
+        r"self.log is not allowed in `\1`.",
+        "Log in a step or an epoch hook, or use self.logger.log_metrics.",
+    ),
+    Explanation(
+        r"You called `self\.log\((\S+),.*twice in",
+        r"`\1` is logged twice in one hook, with different arguments.",
+        "Log it once.",
+    ),
+    Explanation(
+        r"missing \d+ required positional argument|takes \d+ positional arguments? but|unexpected keyword argument",
+        "The signature does not fit what the caller gives; hooks have lost arguments since Lightning 1.x "
+        "(optimizer_idx, outputs, unused, ...).",
+        "Take the hook's current signature from the documentation of your Lightning version.",
+    ),
+    Explanation(
+        r"NotImplementedError: Module \[\w+\] is missing the required \"forward\" function",
+        "self(...) is called, and the class defines no forward.",
+        "def forward(self, x): ...",
+    ),
+)
+
+
+def explain(failure: Failure) -> Explanation | None:
+    """What a failure's message means, with the pattern's groups filled in."""
+    for known in EXPLANATIONS:
+        match = re.search(known.pattern, f"{failure.type}: {failure.message}")
+        if match and not (known.pattern.startswith("KeyError") and not _is_logged_name(failure)):
+            return Explanation(known.pattern, *(match.expand(t) for t in (known.cause, known.fix, known.method)))
+    return None
+
+
+def _is_logged_name(failure: Failure) -> bool:
+    line = failure.place.source if failure.place else ""
+    return "logged_metrics" in line or "callback_metrics" in line
+
+
+@check(family="completion", needs_steps=False)
+def training_completes(recording: Recording) -> Iterator[Finding]:
+    """The module can be built, fed and trained for two epochs without an error.
+
+    ## What it does
+    Reports what ended the run: an error at import or construction, a batch that does not fit, an exception
+    in a hook, or a run that does not end. The other checks are then inconclusive where they did not get to look.
+
+    ## Why is this bad
+    Some of these errors show only in the second batch, at the end of an epoch, or in a smaller last batch.
+
+    ## Example
+    ```python
+    self.hidden = self.rnn(x, self.hidden)  # the second batch differentiates the first batch's graph again
+    ```
+
+    ## Use instead
+    ```python
+    self.hidden = self.rnn(x, self.hidden.detach())
+    ```
+
+    ## Known problems
+    A module that needs full batches (`drop_last=True`) fails on the smaller last batch only: a warning.
+    """
+    if recording.failure is not None:
+        yield _stopped(recording, recording.failure)
+    if recording.ragged_failure is not None:
+        yield _needs_full_batches(recording, recording.ragged_failure)
+    if recording.validation_failure is not None:
+        yield _validation_not_run(recording.validation_failure)
+
+
+def _stopped(recording: Recording, failure: Failure) -> Finding:
+    known = explain(failure)
+    place = failure.place
+    if known and known.method and (place is None or failure.from_lightning):
+        place = recording.method_place(known.method) or place
+    if failure.stage == "timeout":
+        cause = "A loop that does not end, or a step that is far slower than the limit allows."
+        fix = "Correct the loop, or raise the limit: --lightning-timeout=SECONDS"
+    else:
+        cause = known.cause if known else ""
+        fix = known.fix if known else failure.advice
+    if failure.stage == "fit" and recording.batch_text and not (known or failure.from_lightning):
+        cause = f"The batch was {recording.batch_text} ({recording.batch_source})."
+        fix = "If such a batch cannot occur, say what can: --lightning-batch 'x: float[8,16], y: int[8]<3'"
+    return Finding(_what_stopped(failure), cause, fix, place, detail=failure.traceback)
+
+
+def _what_stopped(failure: Failure) -> str:
+    said = f"{failure.type}: {failure.message}"
+    if failure.stage == "timeout":
+        where = f" in `{failure.at.hook}`, {failure.at.where}" if failure.at else ""
+        return f"the run did not end: {failure.message}{where}."
+    if failure.at is None:
+        return failure.message
+    hook = f"in `{failure.at.hook}`, " if failure.at.hook else ""
+    return f"the run stopped {hook}{failure.at.where}.\n{said}"
+
+
+def _needs_full_batches(recording: Recording, failure: Failure) -> Finding:
+    return Finding(
+        f"the last, smaller batch of an epoch fails: {failure.type}: {failure.message}",
+        "The batch size is fixed in the code, or kept from an earlier batch; full batches work.",
+        "Take the batch size from the batch (x.size(0)); if full batches are required, use drop_last=True.",
+        failure.place,
+        "warning",
+    )
+
+
+def _validation_not_run(failure: Failure) -> Finding:
+    return Finding(
+        f"validation_step failed on a training batch: {failure.type}: {failure.message}",
+        "Either it is wrong, or validation batches look different; the run was repeated without validation.",
+        "Give validation batches: a LightningDataModule or the module's own val_dataloader.",
+        failure.place,
+        "warning",
+        failure.traceback,
+    )
+
+
+__all__ = ["COMPLETION", "EXPLANATIONS", "explain", "training_completes"]

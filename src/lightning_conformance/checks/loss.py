@@ -1,0 +1,292 @@
+"""What ``training_step`` returns must be a loss that can be minimized."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lightning_conformance.checks.registry import check
+from lightning_conformance.checks.source import loss_name, return_place
+from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
+from lightning_conformance.checks.wording import count, listed, number
+from lightning_conformance.recording.model import BackwardRan, OptimizerStepped, Recording, StepRan
+
+
+def _require_automatic(recording: Recording) -> None:
+    if not recording.automatic:
+        raise NotApplicable("manual optimization: what training_step returns is not used")
+
+
+def trains_by_gradient(recording: Recording) -> bool:
+    """Whether there is an optimizer; a module without any (k-means, ...) need not give a loss."""
+    return bool(recording.optimizers)
+
+
+def loss_steps(recording: Recording) -> list[StepRan]:
+    """The steps that returned a loss tensor."""
+    return [step for step in recording.steps if step.loss is not None]
+
+
+@check(family="loss")
+def loss_returned(recording: Recording) -> Iterator[Finding]:
+    """`training_step` returns the loss.
+
+    ## What it does
+    Looks at what every call of `training_step` returned: in automatic optimization it must be a tensor,
+    or a dict with the loss under the key `"loss"`.
+
+    ## Why is this bad
+    Without a returned loss the closure still runs and the optimizer still steps, but no backward pass
+    happens: nothing is learned, and Lightning gives one warning in the whole run.
+
+    ## Example
+    ```python
+    def training_step(self, batch, batch_idx):
+        loss = F.cross_entropy(self(batch[0]), batch[1])
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+    ```
+
+    ## Use instead
+    ```python
+    def training_step(self, batch, batch_idx):
+        loss = F.cross_entropy(self(batch[0]), batch[1])
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+    ```
+
+    ## Known problems
+    Returning None for *some* batches is Lightning's documented way to skip them; it is reported as advice.
+    Manual optimization is judged by what it does, not by what it returns.
+    """
+    _require_automatic(recording)
+    missing = [step for step in recording.steps if step.loss is None]
+    if missing and not trains_by_gradient(recording) and not _by_hand(recording):
+        raise NotApplicable("configure_optimizers returned no optimizer")
+    nothing = [step for step in missing if step.kind == "none"]
+    other = [step for step in missing if step.kind != "none"]
+    if other:
+        yield _wrong_return(recording, other[0])
+    if nothing:
+        yield _nothing_returned(recording, nothing)
+
+
+def _by_hand(recording: Recording) -> bool:
+    return any(b.in_training_step for b in recording.all(BackwardRan))
+
+
+def _nothing_returned(recording: Recording, nothing: list[StepRan]) -> Finding:
+    total, name = len(recording.steps), loss_name(recording)
+    place = recording.method_place("training_step")
+    seen = f"`training_step` returned None in {len(nothing)} of {count(total, 'step')}."
+    if len(nothing) < total:
+        cause = "Lightning skips the update of such a batch; with several processes it raises an error."
+        return Finding(seen, cause, "", place, "advice")
+    if _by_hand(recording):
+        return Finding(
+            f"{seen} It runs backward by itself, while automatic optimization is on.",
+            "A training loop made by hand: Lightning's closure runs beside it without a loss, and precision, "
+            "gradient clipping and accumulation do not apply to it.",
+            "Set self.automatic_optimization = False in __init__ (and use self.optimizers() and "
+            f"self.manual_backward({name})), or leave backward and step to Lightning and `return {name}`.",
+            place,
+        )
+    return Finding(
+        f"{seen} No backward pass was run.",
+        "The method has no `return` that gives the loss: the optimizer steps without gradients, nothing is learned.",
+        f"return {name}",
+        place,
+    )
+
+
+def _wrong_return(recording: Recording, step: StepRan) -> Finding:
+    place, name = return_place(recording, "training_step"), loss_name(recording)
+    if step.kind == "dict" and "loss" not in step.keys:
+        return Finding(
+            f"`training_step` returned a dict with the keys {listed(step.keys)}, and none is `loss`.",
+            "Automatic optimization takes the loss from the key `loss`; Lightning refuses any other dict.",
+            f'return {{"loss": {name}, ...}}',
+            place,
+        )
+    kind = step.loss_type if step.kind == "dict" else step.kind
+    return Finding(
+        f"`training_step` returned a {kind} as its loss in {step.at.where}.",
+        "Automatic optimization needs a tensor, or a dict with a tensor under the key `loss`.",
+        f"return {name}  # a tensor of one element, with its graph",
+        place,
+    )
+
+
+@check(family="loss")
+def loss_is_scalar(recording: Recording) -> Iterator[Finding]:
+    """The loss has one element.
+
+    ## What it does
+    Looks at the shape of each loss that `training_step` returned, or that a manual backward pass was given.
+
+    ## Why is this bad
+    A gradient can only be started from a single number; torch raises at the first backward pass.
+
+    ## Example
+    ```python
+    return F.cross_entropy(logits, y, reduction="none")
+    ```
+
+    ## Use instead
+    ```python
+    return F.cross_entropy(logits, y)
+    ```
+
+    ## Known problems
+    A tensor of shape `(1,)` has one element and is fine.
+    """
+    for step in loss_steps(recording) if recording.automatic else ():
+        if step.loss is not None and step.loss.numel != 1:
+            yield _not_scalar(recording, step.loss.shape, "`training_step` returned a loss")
+            return
+    last = max(recording.all(BackwardRan), key=lambda b: (b.at.epoch, b.at.batch), default=None)
+    implicit = recording.failure is not None and "implicitly created" in recording.failure.message
+    if not recording.automatic and implicit and last and last.loss and last.loss.numel != 1:
+        yield _not_scalar(recording, last.loss.shape, "backward was called on a tensor")
+    elif not recording.automatic and last is None:
+        raise NotApplicable("manual optimization, and no backward pass was run")
+    elif recording.automatic and not loss_steps(recording):
+        raise Inconclusive("no loss tensor was returned (see loss_returned)")
+
+
+def _not_scalar(recording: Recording, shape: tuple[int, ...], what: str) -> Finding:
+    return Finding(
+        f"{what} of shape {shape}; expected one element.",
+        "The loss is not reduced over the batch, for example because of reduction='none'.",
+        f"{loss_name(recording)}.mean()",
+        return_place(recording, "training_step"),
+    )
+
+
+@check(family="loss")
+def loss_is_finite(recording: Recording) -> Iterator[Finding]:
+    """Every loss is a finite number.
+
+    ## What it does
+    Looks at each loss that was returned or differentiated for nan and infinity.
+
+    ## Why is this bad
+    One nan makes every weight nan at the next step; Lightning checks nothing and trains on.
+
+    ## Example
+    ```python
+    loss = -torch.log(probability).mean()
+    ```
+
+    ## Use instead
+    ```python
+    loss = F.binary_cross_entropy_with_logits(logits, target)
+    ```
+
+    ## Known problems
+    The loss of values that cannot occur in your data may rightly be undefined: give a batch with the right
+    ranges (`--lightning-batch`).
+    """
+    events: list[StepRan | BackwardRan] = [
+        event
+        for event in recording.tape
+        if isinstance(event, (StepRan, BackwardRan)) and event.loss is not None
+    ]
+    if not events:
+        raise Inconclusive("no loss tensor was seen (see loss_returned)")
+    bad = [event for event in events if event.loss and not event.loss.finite]
+    if bad:
+        yield _not_finite(recording, events, bad)
+
+
+def _not_finite(
+    recording: Recording, events: list[StepRan | BackwardRan], bad: list[StepRan | BackwardRan]
+) -> Finding:
+    first = bad[0]
+    value = first.loss.value if first.loss else None
+    good = [e.loss.value for e in events[: events.index(first)] if e.loss and e.loss.value is not None]
+    steps = sum(isinstance(event, StepRan) for event in bad) or len(bad)
+    seen = f"the loss is {value if value is not None else 'not finite'} in {count(steps, 'step')}, first in {first.at.where}."
+    if good:
+        cause = f"It was finite before ({', '.join(map(number, good[-3:]))}): the training diverges, or a weight became infinite."
+    else:
+        cause = "It is so from the first step on: log, sqrt or a division of a value that the batch can take."
+    if recording.batch_source == "inferred":
+        cause += f" The batch was inferred ({recording.batch_text}): give --lightning-batch if such values cannot occur."
+    place = return_place(recording, "training_step")
+    return Finding(seen, cause, "Use a stable form (..._with_logits, logsumexp, clamp), or a smaller step.", place)
+
+
+@check(family="loss")
+def loss_requires_grad(recording: Recording) -> Iterator[Finding]:
+    """The loss is connected with the module's parameters.
+
+    ## What it does
+    Walks the graph of each returned loss down to its leaves: a parameter of the module must be among them.
+
+    ## Why is this bad
+    A loss that was detached, converted with `.item()` or NumPy, or computed under `no_grad` cannot train
+    anything. Wrapped again with `requires_grad=True` it even passes torch's own test, silently.
+
+    ## Example
+    ```python
+    return torch.tensor(loss.item(), requires_grad=True)
+    ```
+
+    ## Use instead
+    ```python
+    return loss
+    ```
+
+    ## Known problems
+    A module without an optimizer (k-means, ...) needs no gradient: the check does not apply.
+    """
+    if not trains_by_gradient(recording):
+        raise NotApplicable("configure_optimizers returned no optimizer")
+    if not recording.automatic:
+        yield from _manual_losses(recording)
+        return
+    losses = loss_steps(recording)
+    if not losses:
+        raise Inconclusive("no loss tensor was returned (see loss_returned)")
+    detached = [step for step in losses if step.loss and not step.loss.requires_grad]
+    if detached:
+        yield _detached(recording, detached[0].at.where)
+    elif not any(step.reaches for step in losses) and not _any_gradient(recording):
+        yield _foreign_leaf(recording, losses)
+
+
+def _any_gradient(recording: Recording) -> bool:
+    registered = any(p.in_graph for p in recording.parameters)
+    return registered or any(leaf.is_parameter for leaf in recording.unregistered)
+
+
+def _manual_losses(recording: Recording) -> Iterator[Finding]:
+    passes = list(recording.all(BackwardRan))
+    if not passes:
+        raise NotApplicable("manual optimization, and no backward pass was run")
+    for one in passes:
+        if one.loss and not one.loss.requires_grad:
+            yield _detached(recording, one.at.where, one)
+            return
+    stepped = any(s.nonzero for s in recording.all(OptimizerStepped))
+    if not stepped and not _any_gradient(recording):
+        yield _foreign_leaf(recording, loss_steps(recording))
+
+
+def _detached(recording: Recording, where: str, one: BackwardRan | None = None) -> Finding:
+    return Finding(
+        f"the loss of {where} does not require a gradient.",
+        "It was cut from the graph: detach(), item(), NumPy, argmax or a metric in place of the loss, no_grad, "
+        "or every parameter is frozen.",
+        "Return the tensor that the loss function gave, as it is.",
+        one.place if one and one.place else return_place(recording, "training_step"),
+    )
+
+
+def _foreign_leaf(recording: Recording, losses: list[StepRan]) -> Finding:
+    return Finding(
+        f"in all of {count(len(losses), 'step')}, the graph of the loss reaches no parameter of the module.",
+        "The loss is a new tensor with requires_grad=True, or is computed from detached values only: "
+        "backward runs, and no weight gets a gradient.",
+        "Return the tensor that the loss function gave, without torch.tensor(...), .item() or .detach().",
+        return_place(recording, "training_step"),
+    )

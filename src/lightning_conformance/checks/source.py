@@ -1,0 +1,102 @@
+"""Read the user's method texts, to place a finding and to write its fix; never the only evidence."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from lightning_conformance.recording.model import MethodSource, Place, Recording
+
+
+def _tree(method: MethodSource) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    try:
+        node = ast.parse(method.text).body[0]
+    except (SyntaxError, IndexError):
+        return None
+    return node if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) else None
+
+
+def _own_nodes(root: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function, not those of functions inside it."""
+    for child in ast.iter_child_nodes(root):
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            yield child
+            yield from _own_nodes(child)
+
+
+def line_of(method: MethodSource, node: ast.stmt | ast.expr) -> Place:
+    """The place of a node of the method."""
+    source = method.text.splitlines()[node.lineno - 1]
+    # The text is dedented; the line in the file is not.
+    indent = _indent(method.place.source) - _indent(method.text.splitlines()[0])
+    end = node.end_col_offset if node.end_lineno == node.lineno else None
+    columns = (node.col_offset + indent, end + indent) if end is not None else None
+    line = method.place.line + node.lineno - 1
+    return Place(method.place.file, line, method.place.function, " " * indent + source, columns)
+
+
+def _indent(text: str) -> int:
+    return len(text) - len(text.lstrip())
+
+
+def return_place(recording: Recording, name: str) -> Place | None:
+    """The method's last ``return`` with a value, or else the line of its ``def``."""
+    method = recording.methods.get(name)
+    if method is None:
+        return None
+    tree = _tree(method)
+    returns = [n for n in _own_nodes(tree) if isinstance(n, ast.Return) and n.value] if tree else []
+    return line_of(method, max(returns, key=lambda n: n.lineno)) if returns else method.place
+
+
+def loss_name(recording: Recording, method: str = "training_step") -> str:
+    """What the method calls its loss: the last local whose name contains ``loss``; ``loss`` if there is none."""
+    source = recording.methods.get(method)
+    tree = _tree(source) if source else None
+    if tree is None:
+        return "loss"
+    stored = [
+        node
+        for node in _own_nodes(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and "loss" in node.id.lower()
+    ]
+    return max(stored, key=lambda n: (n.lineno, n.col_offset)).id if stored else "loss"
+
+
+def find_call(recording: Recording, method: str, attribute: str) -> Place | None:
+    """The first call of ``<something>.attribute(...)`` in a method."""
+    source = recording.methods.get(method)
+    tree = _tree(source) if source else None
+    if source is None or tree is None:
+        return None
+    for node in _own_nodes(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == attribute:
+            return line_of(source, node)
+    return None
+
+
+def log_call_for_epoch(place: Place | None, name: str) -> str:
+    """The ``self.log`` call of a line, written so that it logs the epoch's mean."""
+    call = _parse_call(place)
+    if call is None:
+        return f'self.log("{name}", loss, on_step=False, on_epoch=True)'
+    keywords = [k for k in call.keywords if k.arg not in ("on_step", "on_epoch")]
+    keywords += [ast.keyword("on_step", ast.Constant(False)), ast.keyword("on_epoch", ast.Constant(True))]
+    # The third and fourth positional arguments are prog_bar and logger; on_step and on_epoch follow.
+    text = ast.unparse(ast.Call(call.func, call.args[:4], keywords))
+    return text.replace("'", '"') if '"' not in text else text
+
+
+def _parse_call(place: Place | None) -> ast.Call | None:
+    if place is None:
+        return None
+    text = place.source[slice(*place.columns)] if place.columns else place.source.strip()
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        return None
+    return node if isinstance(node, ast.Call) and _is_log(node) else None
+
+
+def _is_log(node: ast.Call) -> bool:
+    return isinstance(node.func, ast.Attribute) and node.func.attr in ("log", "log_dict")

@@ -1,0 +1,106 @@
+"""What the module logs: each ``self.log`` call, and each value that reaches the logger."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_conformance.lightning_api import LightningPackage
+from lightning_conformance.recording.instruments.patching import wrapped
+from lightning_conformance.recording.model import LogCall, MetricReceived
+from lightning_conformance.recording.places import Places
+from lightning_conformance.recording.tape import Tape
+
+
+class _AcceptEverything:
+    """Stands for a logger's experiment: any attribute, call or item is accepted and ignored."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self
+
+    def __getitem__(self, key: Any) -> Any:
+        return self
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+
+def recording_logger(package: LightningPackage, tape: Tape, folder: Path) -> Any:
+    """A real Logger of the package that keeps every value; its ``experiment`` accepts anything.
+
+    Args:
+        folder: What ``save_dir`` and ``log_dir`` say; a temporary folder.
+    """
+    anything = _AcceptEverything()
+
+    class RecordingLogger(package.Logger):  # type: ignore[misc, name-defined]
+        name = "conformance"
+        version = 0
+        save_dir = log_dir = root_dir = str(folder)
+        experiment = anything
+
+        def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+            for name, value in metrics.items():
+                number = as_number(value)
+                if number is not None:
+                    tape.add(MetricReceived(tape.now, str(name), number, -1 if step is None else int(step)))
+
+        def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+            """Hyperparameters are not metrics."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            return anything
+
+    return RecordingLogger()
+
+
+def as_number(value: Any) -> float | None:
+    """A metric's value; None for a metric object, a dict, or a tensor of several elements."""
+    if isinstance(value, torch.Tensor):
+        return float(value.detach()) if value.numel() == 1 and not value.is_complex() else None
+    if isinstance(value, torch.nn.Module):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+@contextmanager
+def log_calls(package: LightningPackage, tape: Tape, places: Places) -> Iterator[None]:
+    """Write each call of ``self.log`` on the tape (``self.log_dict`` calls it for each of its items)."""
+    signature = inspect.signature(package.LightningModule.log)
+
+    def around(original: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError:
+            given = {}
+        if "name" in given:
+            tape.add(
+                LogCall(
+                    tape.now,
+                    str(given["name"]),
+                    as_number(given.get("value")),
+                    given.get("on_step"),
+                    given.get("on_epoch"),
+                    given.get("batch_size"),
+                    places.here(),
+                )
+            )
+        return original(*args, **kwargs)
+
+    with wrapped(package.LightningModule, "log", around):
+        yield

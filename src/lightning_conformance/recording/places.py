@@ -1,0 +1,188 @@
+"""Find the user's line: the innermost frame that is not torch's, Lightning's, Python's or ours."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import linecache
+import sys
+import sysconfig
+import textwrap
+import traceback
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning_conformance.recording.model import MethodSource, Place
+
+_LIGHTNING = ("lightning", "pytorch_lightning", "lightning_fabric", "lightning_utilities")
+_FRAMEWORKS = (
+    *_LIGHTNING,
+    "torch",
+    "torchmetrics",
+    "lightning_conformance",
+    "pytest",
+    "_pytest",
+    "pluggy",
+    "xdist",
+    "execnet",
+    "jsonargparse",
+    "numpy",
+)
+_RUN_FILE = str(Path(__file__).with_name("run.py"))
+
+
+def _framework_folders() -> tuple[str, ...]:
+    folders = [sysconfig.get_paths()["stdlib"], str(Path(inspect.__file__).parent)]
+    for name in _FRAMEWORKS:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file:
+            folders.append(str(Path(file).parent))
+    return tuple(folder.rstrip("/\\") + sep for folder in folders for sep in ("/", "\\"))
+
+
+class Places:
+    """Tells the user's files from the frameworks'.
+
+    Args:
+        user_files: Files that hold the subject's classes; they are the user's even inside a framework's folder.
+    """
+
+    def __init__(self, user_files: Iterable[str]) -> None:
+        self.user_files = frozenset(user_files)
+        self._frameworks = _framework_folders()
+
+    def is_user(self, file: str) -> bool:
+        """Whether the file holds the user's code (or that of a package that is no framework)."""
+        if file in self.user_files:
+            return True
+        installed = _installed_package(file)
+        if installed:
+            return installed not in _FRAMEWORKS
+        return not file.startswith(("<", *self._frameworks))
+
+    def here(self) -> Place | None:
+        """The innermost user frame of the calling thread, up to where the run was started."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename != _RUN_FILE:
+            if self.is_user(frame.f_code.co_filename):
+                return _place_of_frame(frame)
+            frame = frame.f_back
+        return None
+
+    def of_exception(self, error: BaseException) -> Place | None:
+        """The innermost user frame of the exception's traceback, or the line of a SyntaxError."""
+        if isinstance(error, SyntaxError) and error.filename:
+            return Place(error.filename, error.lineno or 1, "", (error.text or "").rstrip("\n"))
+        found = None
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if self.is_user(frame.f_code.co_filename):
+                found = frame
+        if found is None:
+            return None
+        lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame is found]
+        return _place(found.f_code.co_filename, lines[-1], _function_name(found))
+
+
+def _installed_package(file: str) -> str:
+    """The top-level package of an installed file, empty for a file that is not installed."""
+    for folder in ("site-packages", "dist-packages"):
+        _, found, tail = file.replace("\\", "/").rpartition(f"/{folder}/")
+        if found:
+            return tail.partition("/")[0].removesuffix(".py")
+    return ""
+
+
+def is_lightning_file(file: str) -> bool:
+    """Whether the file is part of Lightning."""
+    return _installed_package(file) in _LIGHTNING
+
+
+def _function_name(frame: FrameType) -> str:
+    code = frame.f_code
+    return getattr(code, "co_qualname", code.co_name)
+
+
+def _place(file: str, line: int, function: str, columns: tuple[int, int] | None = None) -> Place:
+    return Place(file, line, function, linecache.getline(file, line).rstrip("\n"), columns)
+
+
+def _place_of_frame(frame: FrameType) -> Place:
+    code, line = frame.f_code, frame.f_lineno
+    columns = None
+    if sys.version_info >= (3, 11):
+        positions = list(code.co_positions())[frame.f_lasti // 2]
+        first, last, start, end = positions
+        if first == last == line and start is not None and end is not None:
+            columns = (start, end)
+        elif first is not None:
+            line = first
+    return _place(code.co_filename, line, _function_name(frame), columns)
+
+
+def user_classes(module: Any) -> Iterator[type]:
+    """The classes of a module's MRO that are not the frameworks' base classes."""
+    for cls in type(module).__mro__:
+        if cls.__name__ == "LightningModule" and cls.__module__.partition(".")[0] in _FRAMEWORKS:
+            return
+        yield cls
+
+
+def source_files(module: Any) -> tuple[str, ...]:
+    """The files that define the module's classes."""
+    files = []
+    for cls in user_classes(module):
+        try:
+            files.append(inspect.getfile(cls))
+        except (TypeError, OSError):
+            continue
+    return tuple(dict.fromkeys(files))
+
+
+def method_sources(module: Any) -> dict[str, MethodSource]:
+    """The methods that the user's classes define, by name; the most derived one wins."""
+    found: dict[str, MethodSource] = {}
+    for cls in user_classes(module):
+        for name, member in vars(cls).items():
+            if name not in found and (source := _method_source(cls, name, member)):
+                found[name] = source
+    return found
+
+
+def _method_source(cls: type, name: str, member: Any) -> MethodSource | None:
+    function = inspect.unwrap(getattr(member, "fget", None) or getattr(member, "__func__", member))
+    if not inspect.isfunction(function):
+        return None
+    try:
+        lines, first = inspect.getsourcelines(function)
+    except (OSError, TypeError):
+        return None
+    offset = next((i for i, line in enumerate(lines) if line.lstrip().startswith(("def ", "async def "))), 0)
+    text = textwrap.dedent("".join(lines[offset:]))
+    place = Place(function.__code__.co_filename, first + offset, function.__qualname__, lines[offset].rstrip("\n"))
+    return MethodSource(name, place, text)
+
+
+def assignment_place(module: Any, attribute: str) -> Place | None:
+    """The line of the user's classes that assigns ``self.<attribute>``."""
+    for method in method_sources(module).values():
+        try:
+            tree = ast.parse(method.text)
+        except SyntaxError:
+            continue
+        for node in ast.walk(tree):
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            if isinstance(node, (ast.Assign, ast.AnnAssign)) and any(_is_self(t, attribute) for t in targets):
+                line = method.place.line + node.lineno - 1
+                return _place(method.place.file, line, method.place.function)
+    return None
+
+
+def _is_self(target: Any, attribute: str) -> bool:
+    return (
+        isinstance(target, ast.Attribute)
+        and target.attr == attribute
+        and isinstance(target.value, ast.Name)
+        and target.value.id == "self"
+    )

@@ -1,0 +1,249 @@
+"""Run a subject once under a real Trainer, and write down everything seen."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_conformance.environments import Environment
+from lightning_conformance.errors import SubjectError, UsageError
+from lightning_conformance.lightning_api import LightningPackage
+from lightning_conformance.recording.deadline import RunTimeout, deadline
+from lightning_conformance.recording.failures import failure_of
+from lightning_conformance.recording.instruments.backward import BackwardWatch
+from lightning_conformance.recording.instruments.hooks import hook_profiler
+from lightning_conformance.recording.instruments.metrics import as_number, log_calls, recording_logger
+from lightning_conformance.recording.instruments.optimizers import OptimizerWatch
+from lightning_conformance.recording.instruments.parameters import ParameterWatch
+from lightning_conformance.recording.instruments.progress import progress_callback
+from lightning_conformance.recording.instruments.strategy import watch_strategy
+from lightning_conformance.recording.isolation import leave_no_trace, quiet_lightning, seed_everything
+from lightning_conformance.recording.model import Failure, Recording, WarningSeen
+from lightning_conformance.recording.places import Places, method_sources, source_files
+from lightning_conformance.recording.tape import Tape
+from lightning_conformance.subjects.batch_spec import describe
+from lightning_conformance.subjects.sources import BatchSource, Plan, from_batch
+from lightning_conformance.subjects.subject import Subject
+
+DEFAULT_TIMEOUT = 120.0
+_BATCH_MAY_BE_WRONG = (KeyError, IndexError, ValueError, TypeError, RuntimeError, AssertionError)
+
+
+def record(
+    subject: Subject,
+    environment: Environment,
+    *,
+    batch: Any = None,
+    plan: Plan | None = None,
+    timeout: float | None = DEFAULT_TIMEOUT,
+) -> Recording:
+    """Record the ``train`` regime: a short real ``Trainer.fit``.
+
+    Whatever the user's code does, a Recording comes back; a failure is part of it.
+
+    Args:
+        batch: A batch to use instead of the subject's source (from a fixture override).
+        plan: How long to run.
+        timeout: Seconds after which the run is ended; None or 0 for no limit.
+
+    Raises:
+        UsageError: The user's words (target, constructor arguments, batch spec) are wrong.
+        KeyboardInterrupt: The user asked to stop.
+    """
+    plan = plan or Plan(seed=subject.options.seed)
+    blank = Recording(subject.label, environment.name, "train", train_loss_name=subject.options.train_loss)
+    with leave_no_trace(), deadline(timeout):
+        quiet_lightning()
+        try:
+            source = _source(subject, plan, batch)
+        except (UsageError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            return replace(blank, failure=failure_of(error, stage="construct"))
+        blank = replace(
+            blank,
+            batch_source=source.origin,
+            batch_text=source.text,
+            init_text=subject.init_text,
+            notes=tuple(subject.notes),
+        )
+        return _record_steadily(subject, environment, source, plan, blank)
+
+
+def _source(subject: Subject, plan: Plan, batch: Any) -> BatchSource:
+    seed_everything(plan.seed)
+    with _unheard_warnings():
+        subject.build()
+        return subject.source if batch is None else from_batch(batch, "fixture lightning_batch")
+
+
+@contextmanager
+def _unheard_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _record_steadily(
+    subject: Subject, environment: Environment, source: BatchSource, plan: Plan, blank: Recording
+) -> Recording:
+    """Record; where the kit's own choice of data may be what failed, record again without it."""
+    ragged, validation = source.ragged, True
+    while True:
+        recording = _Run(subject, environment, source, plan, ragged, validation).record(blank)
+        failure = recording.failure
+        if failure is None or failure.stage == "timeout" or failure.at is None:
+            return recording
+        if ragged and failure.at.stage == "train" and failure.at.batch == plan.batches - 1:
+            ragged, blank = False, replace(blank, ragged_failure=failure)
+        elif validation and _validation_batch_may_be_wrong(failure, source):
+            validation, blank = False, replace(blank, validation_failure=failure)
+        else:
+            # What happens without the smaller batch, too, is not its fault.
+            return replace(recording, ragged_failure=None)
+
+
+def _validation_batch_may_be_wrong(failure: Failure, source: BatchSource) -> bool:
+    at = failure.at
+    return (
+        not source.own_validation
+        and not failure.from_lightning
+        and at is not None
+        and at.hook == "validation_step"
+        and failure.type in {cls.__name__ for cls in _BATCH_MAY_BE_WRONG}
+    )
+
+
+@dataclass
+class _Run:
+    """One fit, and the instruments that watch it."""
+
+    subject: Subject
+    environment: Environment
+    source: BatchSource
+    plan: Plan
+    ragged: bool
+    validation: bool
+    tape: Tape = field(default_factory=Tape)
+
+    def record(self, blank: Recording) -> Recording:
+        package = self.subject.package
+        seed_everything(self.plan.seed)
+        with tempfile.TemporaryDirectory(prefix="lightning-conformance-") as folder:
+            with _unheard_warnings():
+                module = self.subject.build()
+            places = Places(source_files(module))
+            blank = replace(
+                blank,
+                lightning=f"{package.name} {package.version}",
+                automatic=bool(module.automatic_optimization),
+                epochs=self.plan.epochs,
+                batches=self.plan.batches,
+                methods=method_sources(module),
+                user_files=tuple(places.user_files),
+            )
+            return self._fit(package, module, places, Path(folder), blank)
+
+    def _fit(
+        self, package: LightningPackage, module: Any, places: Places, folder: Path, blank: Recording
+    ) -> Recording:
+        tape = self.tape
+        parameters = ParameterWatch(module, tape)
+        optimizers = OptimizerWatch(tape, places)
+        backward = BackwardWatch(tape, places, parameters.after_backward)
+        failure, trainer = None, None
+        with ExitStack() as stack:
+            stack.enter_context(package.fresh_warning_caches())
+            stack.enter_context(_heard_warnings(tape, places))
+            for instrument in (parameters, optimizers, backward):
+                stack.enter_context(instrument.watching())
+            stack.enter_context(log_calls(package, tape, places))
+            try:
+                trainer = self._trainer(package, folder, parameters, optimizers)
+                watch_strategy(trainer.strategy, tape, parameters, backward)
+                self._run(package, trainer, module)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                if isinstance(error.__context__, KeyboardInterrupt) and isinstance(error, SystemExit):
+                    raise KeyboardInterrupt from error
+                stage = "timeout" if isinstance(error, RunTimeout) else "fit"
+                failure = failure_of(error, stage=stage, at=tape.failed_at or tape.now, places=places)
+        return self._freeze(blank, module, trainer, parameters, optimizers, failure)
+
+    def _trainer(
+        self, package: LightningPackage, folder: Path, parameters: ParameterWatch, optimizers: OptimizerWatch
+    ) -> Any:
+        sizes = self.source.sizes(self.plan, ragged=self.ragged)
+        return package.Trainer(
+            **self.environment.trainer_arguments(),
+            max_epochs=self.plan.epochs,
+            limit_train_batches=self.plan.batches,
+            limit_val_batches=self.plan.validation_batches,
+            logger=recording_logger(package, self.tape, folder),
+            log_every_n_steps=1,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=str(folder),
+            profiler=hook_profiler(package, self.tape),
+            callbacks=[progress_callback(package, self.tape, parameters, optimizers, sizes)],
+            plugins=package.single_device_plugins(),
+        )
+
+    def _run(self, package: LightningPackage, trainer: Any, module: Any) -> None:
+        validation = self.validation and package.is_overridden("validation_step", module)
+        arguments = self.source.fit_arguments(self.plan, ragged=self.ragged, validation=validation)
+        if "train_dataloaders" in arguments and self.subject.own_data_fails:
+            module.prepare_data = _nothing
+        seed_everything(self.plan.seed)
+        trainer.fit(module, **arguments)
+        if str(getattr(trainer.state, "status", "")).endswith("interrupted"):
+            raise KeyboardInterrupt
+
+    def _freeze(
+        self,
+        blank: Recording,
+        module: Any,
+        trainer: Any,
+        parameters: ParameterWatch,
+        optimizers: OptimizerWatch,
+        failure: Failure | None,
+    ) -> Recording:
+        logged = getattr(trainer, "logged_metrics", {}) if trainer is not None else {}
+        numbers = {str(name): as_number(value) for name, value in dict(logged).items()}
+        with torch.no_grad():
+            return replace(
+                blank,
+                tape=tuple(self.tape.events),
+                parameters=parameters.facts(optimizers.holding),
+                unregistered=parameters.unregistered(optimizers.holding),
+                optimizers=optimizers.facts(parameters.names()),
+                logged_metrics={name: value for name, value in numbers.items() if value is not None},
+                failure=failure,
+            )
+
+
+def _nothing() -> None:
+    """Stands for a ``prepare_data`` that cannot work here."""
+
+
+@contextmanager
+def _heard_warnings(tape: Tape, places: Places) -> Iterator[None]:
+    def hear(message: Any, category: type[Warning], *args: Any, **kwargs: Any) -> None:
+        tape.add(WarningSeen(tape.now, category.__name__, str(message), places.here()))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = hear
+        yield
+
+
+__all__ = ["DEFAULT_TIMEOUT", "SubjectError", "describe", "record"]

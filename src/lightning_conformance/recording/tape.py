@@ -1,0 +1,54 @@
+"""What happens during a run, in order, each with its moment."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+
+from lightning_conformance.recording.model import HookCalled, Moment, Seen
+
+
+@dataclass
+class Tape:
+    """The events of a run while it runs, and where the run is.
+
+    Instruments read :attr:`now` and call :meth:`add`; the recorder freezes :attr:`events` in the end.
+    """
+
+    events: list[Seen] = field(default_factory=list)
+    stage: str = "start"
+    epoch: int = 0
+    batch: int = -1
+    batch_size: int | None = None
+    in_training_step: bool = False
+    lightning_backward: int = 0
+    lightning_step: int = 0
+    hooks: list[tuple[str, str]] = field(default_factory=list)
+    failed_at: Moment | None = None
+
+    @property
+    def hook(self) -> str:
+        """Name of the innermost hook; empty outside of all hooks."""
+        return self.hooks[-1][1] if self.hooks else ""
+
+    @property
+    def now(self) -> Moment:
+        """The current moment."""
+        return Moment(self.stage, self.epoch, self.batch, self.hook)
+
+    def add(self, event: Seen) -> None:
+        """Write an event down."""
+        self.events.append(event)
+
+    def enter(self, owner: str, name: str) -> None:
+        """A hook begins."""
+        self.hooks.append((owner, name))
+        self.add(HookCalled(self.now, owner, name))
+
+    def leave(self, owner: str, name: str) -> None:
+        """A hook ends; remember the innermost one that an exception leaves."""
+        if self.failed_at is None and sys.exc_info()[1] is not None:
+            self.failed_at = self.now
+        if (owner, name) in self.hooks:
+            while self.hooks.pop() != (owner, name):
+                pass

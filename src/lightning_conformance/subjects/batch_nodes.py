@@ -1,0 +1,206 @@
+"""What a batch is made of: tensors and literals in nested tuples, lists, dicts and objects."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import torch
+
+BATCH_SYMBOL = "B"
+DEFAULT_BATCH_SIZE = 5  # a prime: a reshape that swallows the batch dimension seldom survives it
+
+DTYPES: dict[str, torch.dtype] = {
+    "float": torch.float32,
+    "double": torch.float64,
+    "half": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "int": torch.int64,
+    "int32": torch.int32,
+    "int16": torch.int16,
+    "int8": torch.int8,
+    "uint8": torch.uint8,
+    "bool": torch.bool,
+    "complex": torch.complex64,
+    "complex128": torch.complex128,
+}
+DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+Dim: TypeAlias = "int | Literal['B']"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One tensor of a batch.
+
+    Args:
+        shape: Its dimensions, whole numbers or ``"B"`` for the batch dimension.
+        dtype: Its dtype in the notation's words: ``float``, ``int`` (64 bits), ``bool``, ...
+        low: Smallest value; None for the dtype's default.
+        high: Largest value of a float; for whole numbers the first value that no longer occurs.
+        name: What the tensor is called; documentation only.
+        whole: Whether a float tensor holds whole numbers only, as masks and binary targets do.
+    """
+
+    shape: tuple[Dim, ...]
+    dtype: str = "float"
+    low: float | None = None
+    high: float | None = None
+    name: str | None = None
+    whole: bool = False
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The dtype as torch knows it."""
+        return DTYPES[self.dtype]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the values are whole numbers: integers, booleans, or floats that stand for classes."""
+        return self.whole or not (self.torch_dtype.is_floating_point or self.torch_dtype.is_complex)
+
+    def with_batch_size(self, size: int) -> TensorSpec:
+        """The same tensor with ``size`` in place of every ``B``."""
+        return replace(self, shape=tuple(size if dim == "B" else dim for dim in self.shape))
+
+    def body(self) -> str:
+        """The notation without the name."""
+        return f"{self.dtype}[{','.join(str(dim) for dim in self.shape)}]{self._range()}"
+
+    def _range(self) -> str:
+        if self.low is None or self.high is None:
+            return ""
+        if not self.is_whole:
+            return f" in {_number(self.low)}..{_number(self.high)}"
+        if self.low == 0:
+            return f"<{_number(self.high)}"
+        return f" in {_number(self.low)}..{_number(self.high - 1)}"
+
+
+@dataclass(frozen=True)
+class LiteralSpec:
+    """A leaf that is no tensor and has a notation of its own: ``none``, a boolean, a number or a string."""
+
+    value: str | int | float | bool | None
+    name: str | None = None
+
+    def body(self) -> str:
+        """The notation without the name."""
+        if self.value is None or isinstance(self.value, bool):
+            return str(self.value).lower()
+        return repr(self.value)
+
+
+@dataclass(frozen=True)
+class OpaqueSpec:
+    """A leaf that can only be named, by its type; it cannot be generated."""
+
+    type_name: str
+    name: str | None = None
+
+    def body(self) -> str:
+        """The notation without the name."""
+        return f"<{self.type_name}>"
+
+
+@dataclass(frozen=True)
+class TupleSpec:
+    """A tuple."""
+
+    items: tuple[Node, ...]
+    name: str | None = None
+
+    def body(self) -> str:
+        """The notation without the name."""
+        return f"({joined(self.items)}{',' if len(self.items) == 1 else ''})"
+
+
+@dataclass(frozen=True)
+class ListSpec:
+    """A list."""
+
+    items: tuple[Node, ...]
+    name: str | None = None
+
+    def body(self) -> str:
+        """The notation without the name."""
+        return f"[{joined(self.items)}]"
+
+
+@dataclass(frozen=True)
+class DictSpec:
+    """A dict; its items are pairs of key and node, in order."""
+
+    items: tuple[tuple[str | int, Node], ...]
+    name: str | None = None
+
+    def body(self) -> str:
+        """The notation without the name."""
+        return "{" + ", ".join(f"{_key(key)}: {node.body()}" for key, node in self.items) + "}"
+
+
+@dataclass(frozen=True)
+class ObjectSpec:
+    """An object with attributes; it is generated as a named tuple."""
+
+    type_name: str
+    items: tuple[tuple[str, Node], ...]
+    name: str | None = None
+
+    def body(self) -> str:
+        """The notation without the name."""
+        return f"{self.type_name}({', '.join(f'{key}: {node.body()}' for key, node in self.items)})"
+
+
+Node: TypeAlias = TensorSpec | LiteralSpec | OpaqueSpec | TupleSpec | ListSpec | DictSpec | ObjectSpec
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The nodes directly below ``node``; none below a leaf."""
+    if isinstance(node, TupleSpec | ListSpec):
+        return node.items
+    if isinstance(node, DictSpec | ObjectSpec):
+        return tuple(child for _, child in node.items)
+    return ()
+
+
+def leaves(node: Node) -> Iterator[Node]:
+    """The leaves below ``node``, left to right; a leaf is its own only leaf."""
+    below = children(node)
+    if not below and not isinstance(node, TupleSpec | ListSpec | DictSpec | ObjectSpec):
+        yield node
+    for child in below:
+        yield from leaves(child)
+
+
+def map_tensors(node: Node, function: Callable[[TensorSpec], Node]) -> Node:
+    """A copy of ``node`` with ``function`` applied to each tensor, left to right."""
+    if isinstance(node, TensorSpec):
+        return function(node)
+    if isinstance(node, TupleSpec | ListSpec):
+        return replace(node, items=tuple(map_tensors(item, function) for item in node.items))
+    if isinstance(node, DictSpec | ObjectSpec):
+        items = tuple((key, map_tensors(item, function)) for key, item in node.items)
+        return replace(node, items=items)  # type: ignore[arg-type]
+    return node
+
+
+def named(node: Node) -> str:
+    """The notation of ``node``, its name in front."""
+    return f"{node.name}: {node.body()}" if node.name else node.body()
+
+
+def joined(nodes: tuple[Node, ...]) -> str:
+    """The notation of several nodes, with commas between them."""
+    return ", ".join(named(node) for node in nodes)
+
+
+def _key(key: str | int) -> str:
+    is_bare = isinstance(key, str) and key.isidentifier() and not keyword.iskeyword(key)
+    return str(key) if is_bare else repr(key)
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))

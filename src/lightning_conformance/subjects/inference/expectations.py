@@ -1,0 +1,372 @@
+"""What each consumer (a layer, a loss, a metric) expects of its operands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+Shape: TypeAlias = "tuple[int, ...]"
+Kind = Literal["float", "int", "any"]
+
+TIME = 7  # a prime, and no multiple of the batch size
+SIDE = 32
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What one operand has to be.
+
+    Args:
+        shapes: Whole shapes that would do, the most plausible first.
+        accepts: Whether a shape will do.
+        kind: Floats or whole numbers.
+        low: Smallest value, None for any.
+        high: First whole number too large, or largest float; None for any.
+        whole: Floats that stand for classes.
+        strict: Whether an operand that could be broadcast is wrong all the same.
+        sequence: Whether a rank without a time dimension is as plausible as one with it.
+    """
+
+    shapes: tuple[Shape, ...]
+    accepts: Callable[[Shape], bool]
+    kind: Kind = "float"
+    low: float | None = None
+    high: float | None = None
+    whole: bool = False
+    weak: bool = False
+    sequence: bool = False
+
+    def is_met_by(self, tensor: torch.Tensor) -> bool:
+        """Whether shape, kind and range of a concrete operand will do."""
+        if not self.accepts(tuple(tensor.shape)) or not self._kind_fits(tensor.dtype):
+            return False
+        if self.low is None or self.high is None or not tensor.numel():
+            return True
+        low, high = float(tensor.min()), float(tensor.max())
+        is_whole = not tensor.dtype.is_floating_point
+        return low >= self.low and (high < self.high if is_whole or self.whole else high <= self.high)
+
+    def _kind_fits(self, dtype: torch.dtype) -> bool:
+        if self.kind == "any":
+            return True
+        return dtype.is_floating_point if self.kind == "float" else not dtype.is_floating_point
+
+
+Found: TypeAlias = "list[tuple[torch.Tensor, Expectation]]"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a rule may know beside the arguments.
+
+    Args:
+        batch: The batch size of the search.
+        is_unknown: Whether a tensor was made from a leaf that is not known yet.
+        has_leaf: Whether a tensor was made from any leaf.
+        classes: How many classes an operand that came out of an ``argmax`` ranges over.
+    """
+
+    batch: int
+    is_unknown: Callable[[torch.Tensor], bool]
+    has_leaf: Callable[[torch.Tensor], bool]
+    classes: Callable[[torch.Tensor], int | None]
+
+
+def exactly(shape: Shape, **more: Any) -> Expectation:
+    """One shape and no other."""
+    return Expectation((shape,), lambda s: s == shape, **more)
+
+
+def _features(size: int, batch: int, **more: Any) -> Expectation:
+    """Any rank, ``size`` last, the batch dimension first."""
+    shapes = ((batch, size), (batch, TIME, size), (batch, TIME, TIME + 2, size))
+    return Expectation(shapes, lambda s: len(s) >= 1 and s[-1] == size, **more)
+
+
+def _ndim_channels(size: int, spatial: int, batch: int) -> Expectation:
+    side = {1: SIDE, 2: SIDE, 3: 16}[spatial]
+    rank = spatial + 2
+    return Expectation(((batch, size, *[side] * spatial),), lambda s: len(s) == rank and s[1] == size)
+
+
+def _linear(context: Context, args: Any, kwargs: Any) -> Found:
+    weight = args[1] if len(args) > 1 else kwargs["weight"]
+    return [(_first(args, kwargs), _features(weight.shape[-1], context.batch))]
+
+
+def _convolution(spatial: int, transposed: bool) -> Callable[..., Found]:
+    def rule(context: Context, args: Any, kwargs: Any) -> Found:
+        weight = args[1] if len(args) > 1 else kwargs["weight"]
+        groups = kwargs.get("groups", args[6] if len(args) > 6 else 1)
+        channels = weight.shape[0] if transposed else weight.shape[1] * (groups if isinstance(groups, int) else 1)
+        return [(_first(args, kwargs), _ndim_channels(channels, spatial, context.batch))]
+
+    return rule
+
+
+def _embedding(context: Context, args: Any, kwargs: Any) -> Found:
+    weight = args[1] if len(args) > 1 else kwargs["weight"]
+    b = context.batch
+    shapes = ((b, TIME), (b,), (b, TIME, TIME + 2))
+    limits = {"low": 0, "high": int(weight.shape[0])}
+    return [(_first(args, kwargs), Expectation(shapes, lambda s: True, "int", sequence=True, **limits))]
+
+
+def _layer_norm(context: Context, args: Any, kwargs: Any) -> Found:
+    sizes = tuple(args[1] if len(args) > 1 else kwargs["normalized_shape"])
+    shapes = ((context.batch, *sizes), (context.batch, TIME, *sizes))
+    return [(_first(args, kwargs), Expectation(shapes, lambda s: s[-len(sizes) :] == sizes))]
+
+
+def _matmul(context: Context, args: Any, kwargs: Any) -> Found:
+    left, right = args[0], args[1] if len(args) > 1 else kwargs.get("other")
+    if not isinstance(left, torch.Tensor) or not isinstance(right, torch.Tensor) or context.is_unknown(right):
+        return []
+    if context.has_leaf(right) or right.dim() < 2:
+        return []
+    return [(left, _features(right.shape[-2], context.batch))]
+
+
+def _classes_target(context: Context, args: Any, kwargs: Any) -> Found:
+    scores, target = _first(args, kwargs), args[1] if len(args) > 1 else kwargs.get("target")
+    if not isinstance(target, torch.Tensor) or scores.dim() < 1 or context.is_unknown(scores):
+        return []
+    channel = 0 if scores.dim() == 1 else 1
+    shape = tuple(scores.shape)
+    indices = shape[:channel] + shape[channel + 1 :]
+    limits = {"low": 0, "high": int(shape[channel])}
+    if target.dtype.is_floating_point and tuple(target.shape) == shape and not context.is_unknown(target):
+        return []
+    return [(target, exactly(indices, kind="int", **limits))]
+
+
+def _like_prediction(**limits: Any) -> Callable[..., Found]:
+    def rule(context: Context, args: Any, kwargs: Any) -> Found:
+        left, right = _first(args, kwargs), args[1] if len(args) > 1 else kwargs.get("target")
+        return _same_shape(context, left, right, kind="float", **limits)
+
+    return rule
+
+
+def _same_shape(context: Context, left: Any, right: Any, **limits: Any) -> Found:
+    if not isinstance(left, torch.Tensor) or not isinstance(right, torch.Tensor):
+        return []
+    if context.is_unknown(left) and not context.is_unknown(right):
+        left, right = right, left
+    if context.is_unknown(left):
+        return []
+    found = [(right, exactly(tuple(left.shape), **limits))]
+    if context.has_leaf(left) and not context.is_unknown(right):
+        found.append((left, exactly(tuple(right.shape), kind="any")))
+    return found
+
+
+def _elementwise(context: Context, args: Any, kwargs: Any) -> Found:
+    """Arithmetic: only a leaf that is not known yet is judged, by what it meets."""
+    operands = [a for a in [*args, *kwargs.values()] if isinstance(a, torch.Tensor)]
+    if len(operands) != 2:
+        return []
+    unknown = [o for o in operands if context.is_unknown(o)]
+    known = [o for o in operands if not context.is_unknown(o) and o.dim() > 0]
+    if len(unknown) != 1 or len(known) != 1:
+        return []
+    return [(unknown[0], _like_partner(context, known[0]))]
+
+
+def _like_partner(context: Context, partner: torch.Tensor) -> Expectation:
+    shape = tuple(partner.shape)
+    if partner.dtype == torch.bool:
+        return exactly(shape, kind="any", low=0, high=2)
+    if not partner.dtype.is_floating_point:
+        return exactly(shape, kind="int", low=0, high=context.classes(partner) or 2)
+    if context.has_leaf(partner) or (shape[0] == context.batch and partner.requires_grad):
+        return exactly(shape, weak=True)
+    full = (context.batch, *shape) if shape[0] != 1 or len(shape) < 2 else (context.batch, *shape[1:])
+    full = tuple(SIDE if i > 1 and size == 1 and len(full) == 4 else size for i, size in enumerate(full))
+    return Expectation((full,), lambda s: _broadcasts(s, shape), weak=True)
+
+
+def _broadcasts(left: Shape, right: Shape) -> bool:
+    try:
+        return torch.broadcast_shapes(left, right) == left
+    except RuntimeError:
+        return False
+
+
+def _one_hot(context: Context, args: Any, kwargs: Any) -> Found:
+    count = args[1] if len(args) > 1 else kwargs.get("num_classes", -1)
+    high = int(count) if int(count) > 0 else 3
+    shapes = ((context.batch,), (context.batch, TIME))
+    return [(_first(args, kwargs), Expectation(shapes, lambda s: True, "int", low=0, high=high))]
+
+
+def _joined(context: Context, args: Any, kwargs: Any) -> Found:
+    """Concatenation: an unknown leaf is like its known neighbour."""
+    parts = args[0] if args else kwargs["tensors"]
+    if not isinstance(parts, list | tuple) or len(parts) < 2:
+        return []
+    known = [p for p in parts if not context.is_unknown(p)]
+    unknown = [p for p in parts if context.is_unknown(p)]
+    if not known or not unknown:
+        return []
+    shape = tuple(known[0].shape)
+    kind: Kind = "float" if known[0].dtype.is_floating_point else "int"
+    limits = {} if kind == "float" else {"low": 0, "high": 2}
+    return [(unknown[0], Expectation((shape,), lambda s: len(s) == len(shape), kind, weak=True, **limits))]
+
+
+def _indexed(context: Context, args: Any, kwargs: Any) -> Found:
+    """A leaf used as an index of something else."""
+    owner, index = args[0], args[1]
+    parts = index if isinstance(index, tuple) else (index,)
+    found: Found = []
+    for position, part in enumerate(parts):
+        if isinstance(part, torch.Tensor) and context.has_leaf(part) and position < owner.dim():
+            shapes = ((context.batch,), (context.batch, TIME))
+            high = int(owner.shape[position])
+            if part.dtype != torch.bool:
+                found.append((part, Expectation(shapes, lambda s: True, "int", low=0, high=high)))
+    return found
+
+
+def _gathered(context: Context, args: Any, kwargs: Any) -> Found:
+    owner, dim, index = args[0], args[1] if len(args) > 1 else kwargs["dim"], _named(args, kwargs, 2, "index")
+    if not isinstance(index, torch.Tensor) or not context.is_unknown(index) or not isinstance(dim, int):
+        return []
+    shape = list(owner.shape)
+    high, shape[dim] = shape[dim], 1
+    return [(index, Expectation((tuple(shape),), lambda s: len(s) == len(shape), "int", low=0, high=high))]
+
+
+def _first(args: Any, kwargs: Any) -> torch.Tensor:
+    found: torch.Tensor = args[0] if args else kwargs["input"]
+    return found
+
+
+def _named(args: Any, kwargs: Any, position: int, name: str) -> Any:
+    return args[position] if len(args) > position else kwargs.get(name)
+
+
+T = torch.Tensor
+RULES: dict[Any, Callable[[Context, Any, Any], Found]] = {
+    F.linear: _linear,
+    F.embedding: _embedding,
+    F.embedding_bag: _embedding,
+    F.layer_norm: _layer_norm,
+    F.one_hot: _one_hot,
+    F.cross_entropy: _classes_target,
+    F.nll_loss: _classes_target,
+    F.multi_margin_loss: _classes_target,
+    F.binary_cross_entropy: _like_prediction(low=0, high=2, whole=True),
+    F.binary_cross_entropy_with_logits: _like_prediction(low=0, high=2, whole=True),
+    F.multilabel_soft_margin_loss: _like_prediction(low=0, high=2, whole=True),
+    F.kl_div: _like_prediction(low=0.0, high=1.0),
+    T.__getitem__: _indexed,
+    torch.gather: _gathered,
+    T.gather: _gathered,
+    torch.cat: _joined,
+    torch.stack: _joined,
+    torch.concat: _joined,
+}
+RULES.update(dict.fromkeys([torch.matmul, T.matmul, T.__matmul__, torch.mm, T.mm], _matmul))
+RULES.update(
+    dict.fromkeys(
+        [F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss, F.soft_margin_loss, F.poisson_nll_loss,
+         F.gaussian_nll_loss, F.cosine_similarity, F.triplet_margin_loss, F.pairwise_distance],
+        _like_prediction(),
+    )
+)  # fmt: skip
+for _name in "add sub rsub mul div true_divide eq ne lt le gt ge maximum minimum pow dot logical_and".split():
+    for _owner in (torch, T):
+        if hasattr(_owner, _name):
+            RULES[getattr(_owner, _name)] = _elementwise
+for _name in "add radd sub rsub mul rmul truediv rtruediv eq ne lt le gt ge and or pow".split():
+    RULES[getattr(T, f"__{_name}__")] = _elementwise
+for _spatial in (1, 2, 3):
+    RULES[getattr(torch, f"conv{_spatial}d")] = _convolution(_spatial, transposed=False)
+    RULES[getattr(torch, f"conv_transpose{_spatial}d")] = _convolution(_spatial, transposed=True)
+
+
+def _recurrent(module: Any, context: Context, args: Any) -> Found:
+    b, size = context.batch, module.input_size
+    first = (b, TIME, size)
+    shapes = (first,) if module.batch_first else (first, (TIME, b, size))
+    accepts: Callable[[Shape], bool] = lambda s: len(s) == 3 and s[-1] == size  # noqa: E731
+    return [(args[0], Expectation(shapes, accepts))]
+
+
+def _attention(module: Any, context: Context, args: Any) -> Found:
+    attention = module if isinstance(module, nn.MultiheadAttention) else _inner_attention(module)
+    if attention is None:
+        return []
+    b, size = context.batch, attention.embed_dim
+    accepts: Callable[[Shape], bool] = lambda s: len(s) == 3 and s[-1] == size  # noqa: E731
+    expectation = Expectation(((b, TIME, size),), accepts)
+    return [(a, expectation) for a in args[:2] if isinstance(a, torch.Tensor)]
+
+
+def _inner_attention(module: nn.Module) -> nn.MultiheadAttention | None:
+    return next((m for m in module.modules() if isinstance(m, nn.MultiheadAttention)), None)
+
+
+def _normalized(module: Any, context: Context, args: Any) -> Found:
+    size, b = module.num_features, context.batch
+    ranks = {nn.BatchNorm1d: (2, 3), nn.BatchNorm2d: (4,), nn.BatchNorm3d: (5,)}[type(module)]
+    sides = {2: (), 3: (SIDE,), 4: (SIDE, SIDE), 5: (16, 16, 16)}
+    shapes = tuple((b, size, *sides[rank]) for rank in ranks)
+    return [(args[0], Expectation(shapes, lambda s: len(s) in ranks and s[1] == size))]
+
+
+def _metric(module: Any, context: Context, args: Any) -> Found:
+    """A metric of torchmetrics, called with prediction and target."""
+    if len(args) < 2 or not all(isinstance(a, torch.Tensor) for a in args[:2]):
+        return []
+    scores, target = args[0], args[1]
+    if context.is_unknown(scores) or not context.is_unknown(target):
+        return []
+    classes = getattr(module, "num_classes", None)
+    is_classification = ".classification" in type(module).__module__
+    if not is_classification:
+        return [(target, exactly(tuple(scores.shape)))]
+    shape = tuple(scores.shape)
+    if classes and scores.dtype.is_floating_point and len(shape) > 1 and shape[1] == classes:
+        shape = (shape[0], *shape[2:])
+    return [(target, exactly(shape, kind="int", low=0, high=int(classes or context.classes(scores) or 2)))]
+
+
+def expectations_of_module(module: nn.Module, context: Context, args: Any) -> Found:
+    """What a module of torch or torchmetrics expects of its arguments; nothing of other modules."""
+    if not args or not isinstance(args[0], torch.Tensor):
+        return []
+    if isinstance(module, nn.RNNBase):
+        return _recurrent(module, context, args)
+    if isinstance(module, nn.MultiheadAttention | nn.TransformerEncoderLayer | nn.TransformerEncoder):
+        return _attention(module, context, args)
+    if isinstance(module, nn.TransformerDecoder | nn.TransformerDecoderLayer | nn.Transformer):
+        return _attention(module, context, args)
+    if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d) and not args[0].is_sparse:
+        return _normalized(module, context, args)
+    if isinstance(module, nn.RNNCellBase):
+        return [(args[0], exactly((context.batch, module.input_size)))]
+    metrics = sys.modules.get("torchmetrics")
+    return _metric(module, context, args) if metrics and isinstance(module, metrics.Metric) else []
+
+
+def expectations_of(func: Any, context: Context, args: Any, kwargs: Any) -> Found:
+    """What an operation expects of its operands; nothing where it has no rule."""
+    rule = RULES.get(func)
+    if rule is None:
+        return []
+    try:
+        return rule(context, args, kwargs)
+    except (IndexError, KeyError, AttributeError, TypeError):
+        return []
+
+
+__all__ = ["SIDE", "TIME", "Context", "Expectation", "Shape", "exactly", "expectations_of", "replace"]

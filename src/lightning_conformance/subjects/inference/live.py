@@ -1,0 +1,230 @@
+"""One real Trainer, stopped inside its first training step, so that a search can go on there."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import random
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from lightning_conformance.lightning_api import LightningPackage
+from lightning_conformance.subjects.inference.outcome import LeaveFit, OutOfTime
+
+
+class _Batches(Dataset[Any]):
+    def __init__(self, batches: list[Any]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.batches[index]
+
+
+def loader_of(batches: list[Any]) -> Any:
+    """A data loader that hands out ready-made batches, in order."""
+    return DataLoader(_Batches(batches), batch_size=None, collate_fn=lambda batch: batch)
+
+
+class _Absorbing:
+    """Takes any call and any attribute."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Absorbing()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return _Absorbing()
+
+
+def absorbing_logger(package: LightningPackage) -> Any:
+    """A logger that accepts everything, ``self.logger.experiment`` included, and keeps nothing."""
+
+    class AbsorbingLogger(package.Logger):  # type: ignore[misc]
+        name = "inference"
+        version = 0
+        experiment = _Absorbing()
+
+        def log_metrics(self, metrics: Any, step: int | None = None) -> None: ...
+
+        def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None: ...
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return _Absorbing()
+
+    return AbsorbingLogger()
+
+
+def make_trainer(package: LightningPackage, folder: str, **options: Any) -> Any:
+    """A Trainer on the CPU that writes nothing and shows nothing."""
+    return package.Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_epochs=1,
+        logger=absorbing_logger(package),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=0,
+        default_root_dir=folder,
+        plugins=package.single_device_plugins(),
+        **options,
+    )
+
+
+@dataclass
+class LiveStep:
+    """The inside of a training step.
+
+    Args:
+        trainer: The Trainer, in the middle of ``fit``.
+        module: The module.
+        step: Runs ``training_step`` as the Trainer would.
+        rest: The arguments that follow the batch.
+    """
+
+    trainer: Any
+    module: Any
+    step: Callable[..., Any]
+    rest: tuple[Any, ...]
+
+    def run(self, batch: Any) -> Any:
+        """Transfer a batch with the module's own hooks and run ``training_step`` on it."""
+        moved = self._transfer(batch, dataloader_idx=0)
+        return self.step(moved, *self.rest)
+
+    _transfer: Callable[..., Any] = lambda batch, dataloader_idx=0: batch
+
+
+def inside_first_step(
+    module: Any, package: LightningPackage, folder: str, body: Callable[[LiveStep], None]
+) -> Exception | None:
+    """Run ``body`` in place of the first training step of a real fit, then leave the fit.
+
+    Returns:
+        The exception that ended the fit before its first step; None where ``body`` ran.
+    """
+    trainer = make_trainer(package, folder)
+    strategy = trainer.strategy
+    transfer, step = strategy.batch_to_device, strategy.training_step
+    reached = False
+
+    def intercept(batch: Any, *rest: Any, **named: Any) -> Any:
+        nonlocal reached
+        reached = True
+        vars(module).pop("on_train_batch_start", None)
+        live = LiveStep(trainer, module, step, rest)
+        live._transfer = transfer
+        body(live)
+        raise LeaveFit
+
+    strategy.batch_to_device = lambda batch, *args, **kwargs: batch
+    strategy.training_step = intercept
+    object.__setattr__(module, "on_train_batch_start", lambda *args, **kwargs: None)
+    try:
+        trainer.fit(module, train_dataloaders=loader_of([torch.zeros(5, 1)]))
+    except LeaveFit:
+        return None
+    except (Exception, SystemExit) as error:
+        if reached:
+            raise
+        return error if isinstance(error, Exception) else RuntimeError(f"exit {error.code} before the first step")
+    finally:
+        vars(module).pop("on_train_batch_start", None)
+    if not reached:
+        return RuntimeError("Trainer.fit ended without a call of training_step")
+    return None
+
+
+@contextlib.contextmanager
+def quiet_and_traceless() -> Iterator[str]:
+    """A temporary folder to run in, with nothing shown; global state is as before afterwards."""
+    numbers, tensors = random.getstate(), torch.get_rng_state()
+    arrays = _numpy_state()
+    environment, folder = dict(os.environ), os.getcwd()
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    disabled = logging.root.manager.disable
+    with tempfile.TemporaryDirectory(prefix="lightning-conformance-") as temporary, contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        logging.disable(logging.CRITICAL)
+        try:
+            yield temporary
+        finally:
+            logging.disable(disabled)
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(environment)
+            torch.set_default_dtype(dtype)
+            torch.set_grad_enabled(grad)
+            torch.use_deterministic_algorithms(deterministic)
+            random.setstate(numbers)
+            torch.set_rng_state(tensors)
+            _set_numpy_state(arrays)
+
+
+def _numpy_state() -> Any:
+    with contextlib.suppress(ImportError):
+        import numpy as np
+
+        return np.random.get_state()
+    return None
+
+
+def _set_numpy_state(state: Any) -> None:
+    if state is not None:
+        import numpy as np
+
+        np.random.set_state(state)
+
+
+class Watchdog:
+    """Throws :class:`OutOfTime` into the calling thread once the budget's seconds have passed.
+
+    A loop in the user's code that calls no torch operation is ended by it as well.
+
+    Args:
+        seconds: Time until it bites.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._done = threading.Event()
+        self._lock = threading.Lock()
+        self._seconds = seconds
+        self._thread = threading.Thread(target=self._watch, args=(threading.get_ident(),), daemon=True)
+
+    def _watch(self, victim: int) -> None:
+        import ctypes
+
+        wait = self._seconds
+        while not self._done.wait(wait):
+            wait = 1.0
+            with self._lock:
+                if not self._done.is_set():
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(victim), ctypes.py_object(OutOfTime))
+
+    def __enter__(self) -> Watchdog:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._done.set()

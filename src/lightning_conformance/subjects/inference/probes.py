@@ -1,0 +1,110 @@
+"""A stand-in for an unknown part of the batch: how it is first used tells what it is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from lightning_conformance.subjects.inference.drafts import Path
+from lightning_conformance.subjects.inference.outcome import Private
+from lightning_conformance.subjects.inference.unpacking import read_unpacking
+
+DICT_METHODS = {"keys", "values", "items", "get", "pop", "setdefault", "update", "copy"}
+TENSOR_ATTRIBUTES = frozenset(dir(torch.Tensor))
+USUAL_LENGTHS = (2, 3, 1, 4)
+
+
+class Revealed(Private):
+    """The first use of an unknown part.
+
+    Args:
+        path: Where it stands in the batch.
+        how: ``tensor``, ``tuple``, ``key``, ``attribute`` or ``mapping``.
+        names: The targets of a tuple, one alternative after the other; or the key.
+    """
+
+    def __init__(self, path: Path, how: str, names: Any = None) -> None:
+        super().__init__(path, how, names)
+        self.path, self.how, self.names = path, how, names
+
+
+class Probe:
+    """Raises :class:`Revealed` at the first use that tells its kind.
+
+    Args:
+        path: Where it stands in the batch.
+        notify: Called with what is about to be raised, as the user's code may swallow anything.
+    """
+
+    __slots__ = ("_kit_notify", "_kit_path")
+
+    def __init__(self, path: Path, notify: Callable[[Revealed], None]) -> None:
+        object.__setattr__(self, "_kit_path", path)
+        object.__setattr__(self, "_kit_notify", notify)
+
+    def _kit_reveal(self, how: str, names: Any = None) -> Any:
+        revealed = Revealed(self._kit_path, how, names)
+        self._kit_notify(revealed)
+        raise revealed
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Whatever torch is asked to do with it, it is a tensor."""
+        reveal_probe((args, kwargs or {}))
+
+    def __iter__(self) -> Any:
+        unpacking = read_unpacking(sys._getframe(1))
+        if unpacking is not None:
+            return self._kit_reveal("tuple", [unpacking.names])
+        return self._kit_reveal("tuple", [(None,) * length for length in USUAL_LENGTHS])
+
+    def __len__(self) -> int:
+        self._kit_reveal("tuple", [(None,) * length for length in USUAL_LENGTHS])
+        return 0
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            return self._kit_reveal("key", key)
+        if isinstance(key, int) and not isinstance(key, bool):
+            return self._kit_reveal("index", key)
+        return self._kit_reveal("tensor")
+
+    def __contains__(self, key: Any) -> bool:
+        self._kit_reveal("key" if isinstance(key, str) else "tensor", key)
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name.startswith("_kit"):
+            raise AttributeError(name)
+        if name in ("get", "pop", "setdefault"):
+            return lambda key, *default: self._kit_reveal("key", key)
+        if name in DICT_METHODS:
+            return self._kit_reveal("mapping")
+        return self._kit_reveal("tensor" if name in TENSOR_ATTRIBUTES else "attribute", name)
+
+
+def _used_as_tensor(self: Probe, *_: Any) -> Any:
+    return self._kit_reveal("tensor")
+
+
+for _name in (
+    "add radd sub rsub mul rmul truediv rtruediv pow rpow matmul rmatmul neg abs floordiv mod "
+    "eq ne lt le gt ge and or invert bool float int setitem"
+).split():
+    setattr(Probe, f"__{_name}__", _used_as_tensor)
+Probe.__hash__ = object.__hash__  # type: ignore[method-assign]
+
+
+def reveal_probe(value: Any) -> None:
+    """Reveal the first probe inside nested arguments as a tensor; do nothing where there is none."""
+    if isinstance(value, Probe):
+        value._kit_reveal("tensor")
+    elif isinstance(value, dict):
+        for item in value.values():
+            reveal_probe(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            reveal_probe(item)

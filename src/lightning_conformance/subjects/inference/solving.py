@@ -1,0 +1,168 @@
+"""Finds leaves with which an operation would be content, by replaying the tape up to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from lightning_conformance.subjects.batch_nodes import TensorSpec
+from lightning_conformance.subjects.batch_values import draw_tensor
+from lightning_conformance.subjects.inference.drafts import Draft, Path
+from lightning_conformance.subjects.inference.expectations import SIDE, TIME, Expectation, Shape
+from lightning_conformance.subjects.inference.shapes import preimages
+from lightning_conformance.subjects.inference.tracing import Stop, Trace, tensors_in
+
+PLAIN = set(
+    "to float long int double half bool type type_as clone detach contiguous cuda cpu requires_grad_ size "
+    "__get__ add sub mul div __add__ __sub__ __mul__ __truediv__ __rsub__ __radd__ __rmul__ relu sigmoid tanh "
+    "dropout round clamp".split()
+)
+ALTERNATIVES = 4
+REPLAYS = 500
+SECONDS = 1.5
+STAND_INS = {0: (), 1: (TIME + 4,), 2: (TIME + 4, 8), 3: (3, SIDE, SIDE), 4: (3, 8, SIDE, SIDE)}
+SINGLE_NAMES = ("user", "item", "idx", "index", "label", "class", "target", "cat", "genre", "movie", "step")
+FEW = torch.Generator()
+
+
+def stand_in(rank: int, batch: int) -> TensorSpec:
+    """What an unknown leaf of that rank is fed as."""
+    return TensorSpec((batch, *STAND_INS[min(max(rank - 1, 0), 4)]))
+
+
+def current_spec(node: Draft, batch: int) -> TensorSpec:
+    """What a leaf is fed as."""
+    return node.spec or stand_in(node.rank, batch)
+
+
+class Solver:
+    """Replays one trace.
+
+    Args:
+        trace: The attempt, up to where it stopped.
+        draft: What was fed.
+        batch: The batch size.
+    """
+
+    def __init__(self, trace: Trace, draft: Draft, batch: int) -> None:
+        self.trace, self.draft, self.batch = trace, draft, batch
+
+    def for_expectation(self, operand: torch.Tensor, path: Path, wanted: Expectation) -> list[TensorSpec]:
+        """Leaves at ``path`` that make ``operand`` meet an expectation, the most plausible first."""
+
+        def is_met(value: torch.Tensor, shape: Shape) -> bool:
+            return self._keeps_batch(value, shape) and wanted.is_met_by(value)
+
+        found: list[TensorSpec] = []
+        for goal in self._goals(wanted, self.draft.at(path).name):
+            specs = self._specs(path, operand, goal, wanted)
+            check = lambda leaf, goal=goal: self._passes(operand, path, leaf, lambda v: is_met(v, goal))  # noqa: E731
+            found += self._first(specs, check, 2)
+        return _unique(found)[:ALTERNATIVES]
+
+    def for_failure(self, stop: Stop, operand: torch.Tensor, path: Path, args: Any, kwargs: Any) -> list[TensorSpec]:
+        """Leaves at ``path`` with which the operation that failed would run."""
+
+        def runs(value: torch.Tensor) -> bool:
+            try:
+                with torch.no_grad():
+                    result = stop.func(*_put(args, operand, value), **_put(kwargs, operand, value))
+            except Exception:
+                return False
+            rows = next(tensors_in(result), None)
+            return rows is None or rows.dim() == 0 or self.batch in rows.shape[:2]
+
+        others = [tuple(t.shape) for t, _ in stop.operands if t is not operand]
+        specs = self._failing(path, operand, others)
+        return self._first(specs, lambda leaf: self._passes(operand, path, leaf, runs), ALTERNATIVES)
+
+    def _passes(
+        self, operand: torch.Tensor, path: Path, leaf: torch.Tensor, check: Callable[[torch.Tensor], bool]
+    ) -> bool:
+        value = self.trace.replay(operand, path, leaf)
+        return value is not None and check(value)
+
+    def _first(
+        self, specs: Iterator[TensorSpec], check: Callable[[torch.Tensor], bool], count: int
+    ) -> list[TensorSpec]:
+        found: list[TensorSpec] = []
+        until = min(time.monotonic() + SECONDS, self.trace.deadline)
+        for tried, spec in enumerate(specs):
+            if len(found) >= count or tried > REPLAYS or time.monotonic() > until:
+                break
+            if check(draw_tensor(spec, FEW.manual_seed(0))):
+                found.append(spec)
+        return found
+
+    def _keeps_batch(self, value: torch.Tensor, goal: Shape) -> bool:
+        if value.dim() == 0 or not goal:
+            return True
+        return value.shape[0] == goal[0] or self.batch in value.shape[:2]
+
+    def _goals(self, wanted: Expectation, name: str | None) -> tuple[Shape, ...]:
+        is_single = wanted.sequence and name is not None and any(n in name.lower() for n in SINGLE_NAMES)
+        return tuple(sorted(wanted.shapes, key=len)) if is_single else wanted.shapes
+
+    def is_reshaped(self, operand: torch.Tensor, path: Path) -> bool:
+        """Whether something between the leaf and the operand may change the shape."""
+        chain = self.trace.chain(operand, path)
+        return any(getattr(o.func, "__name__", "") not in PLAIN for o in chain)
+
+    def _specs(self, path: Path, operand: torch.Tensor, goal: Shape, wanted: Expectation) -> Iterator[TensorSpec]:
+        node = self.draft.at(path)
+        current = current_spec(node, self.batch)
+        shape = tuple(int(d) for d in current.shape) if node.spec else None
+        reshaped = self.is_reshaped(operand, path)
+        for base in _bases(node.spec, wanted):
+            if shape is not None and base is not node.spec:
+                yield replace(base, shape=shape)
+            for candidate in preimages(goal, self.batch, reshaped, shape if base is node.spec else None):
+                yield replace(base, shape=candidate)
+
+    def _failing(self, path: Path, operand: torch.Tensor, others: list[Shape]) -> Iterator[TensorSpec]:
+        node = self.draft.at(path)
+        base = current_spec(node, self.batch)
+        shape = tuple(int(d) for d in base.shape)
+        dtypes = [base, *(s for s in (TensorSpec((), "int", 0, 2), TensorSpec(())) if s.dtype != base.dtype)]
+        for candidate in dtypes[1:]:
+            yield replace(candidate, shape=shape)
+        if node.spec is None:
+            yield from (stand_in(rank, self.batch) for rank in (2, 3, 4, 5))
+        for spec in dtypes:
+            for other in others:
+                for found in preimages(other, self.batch, self.is_reshaped(operand, path), shape):
+                    yield replace(spec, shape=found)
+            if not others:
+                yield from (replace(spec, shape=s) for s in preimages(shape, self.batch, True, shape))
+        yield from (replace(base, shape=stand_in(rank, self.batch).shape) for rank in (2, 3, 4, 5))
+
+
+def _bases(known: TensorSpec | None, wanted: Expectation) -> list[TensorSpec]:
+    """The dtypes and ranges worth trying, as tensors without a shape."""
+    if wanted.kind == "int":
+        fresh = [TensorSpec((), "int", wanted.low or 0, wanted.high or 2), TensorSpec(())]
+    elif wanted.low is not None and wanted.high is not None:
+        binary = TensorSpec((), "float", 0, 2, whole=True)
+        unit = TensorSpec((), "float", 0.0, 1.0)
+        fresh = [unit if known else binary] if wanted.whole else [replace(unit, low=wanted.low, high=wanted.high)]
+    else:
+        fresh = [TensorSpec(())]
+    return ([known] if known else []) + fresh
+
+
+def _put(value: Any, old: torch.Tensor, new: torch.Tensor) -> Any:
+    if value is old:
+        return new
+    if isinstance(value, dict):
+        return {k: _put(v, old, new) for k, v in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_put(v, old, new) for v in value)
+    return value
+
+
+def _unique(specs: list[TensorSpec]) -> list[TensorSpec]:
+    return list(dict.fromkeys(specs))

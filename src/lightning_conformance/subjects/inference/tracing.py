@@ -1,0 +1,214 @@
+"""Watches the operations of one attempt: which batch leaves take part in each, and where it stops.
+
+Every operation that a leaf takes part in is kept on a tape, so that the tape can be replayed with
+another leaf, without running the module.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from lightning_conformance.subjects.inference.drafts import Path
+from lightning_conformance.subjects.inference.outcome import OutOfTime, Private
+from lightning_conformance.subjects.inference.probes import reveal_probe
+from lightning_conformance.subjects.inference.unpacking import names_unpacked_next
+
+Leaves = frozenset[Path]
+NONE: Leaves = frozenset()
+SHAPE_ONLY = {torch.Tensor.type_as, torch.Tensor.to, torch.Tensor.expand_as}  # first operand's values only
+CONSTRUCTORS = {torch.zeros_like, torch.ones_like, torch.rand_like, torch.randn_like, torch.full_like}
+SHAPE_GETTERS = {torch.Tensor.shape.__get__, torch.Tensor.size}  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One entry of the tape."""
+
+    func: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: tuple[torch.Tensor, ...]
+
+
+@dataclass
+class Stop:
+    """Where an attempt stopped: the operation, its operands with their leaves, and the error."""
+
+    func: Any
+    operands: list[tuple[torch.Tensor, Leaves]]
+    error: Exception
+
+
+class Mismatch(Private):
+    """An operand is not what its consumer expects, or its leaf is not known yet."""
+
+    def __init__(self, operand: torch.Tensor, path: Path, expectation: Any) -> None:
+        super().__init__(path)
+        self.operand, self.path, self.expectation = operand, path, expectation
+
+
+class RankRevealed(Private):
+    """The code unpacks a leaf's shape into so many names."""
+
+    def __init__(self, path: Path, change: int) -> None:
+        super().__init__(path, change)
+        self.path, self.change = path, change
+
+
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors inside nested arguments."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from _each(value.values())
+    elif isinstance(value, list | tuple):
+        yield from _each(value)
+
+
+def _each(values: Iterable[Any]) -> Iterator[torch.Tensor]:
+    for value in values:
+        yield from tensors_in(value)
+
+
+@dataclass
+class Trace:
+    """What is known of one attempt while it runs.
+
+    Args:
+        leaves: The tensors fed, by path.
+        stand_ins: Paths of the leaves that are not known yet.
+        deadline: On ``time.monotonic``'s clock.
+    """
+
+    leaves: dict[Path, torch.Tensor]
+    stand_ins: Leaves
+    deadline: float
+    tape: list[Operation] = field(default_factory=list)
+    operations: int = 0
+    stop: Stop | None = None
+    pending: Private | None = None
+    last_shape: tuple[Path, int] | None = None
+    used: set[Path] = field(default_factory=set)
+    classes: dict[int, int] = field(default_factory=dict)
+    _leaves_of: dict[int, Leaves] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for path, tensor in self.leaves.items():
+            self._leaves_of[id(tensor)] = frozenset([path])
+
+    def leaves_of(self, tensor: torch.Tensor) -> Leaves:
+        """The leaves that a tensor was made from."""
+        return self._leaves_of.get(id(tensor), NONE)
+
+    def throw(self, reason: Private) -> None:
+        """Leave the attempt; remembered, since the user's code may swallow anything."""
+        self.pending = self.pending or reason
+        raise reason
+
+    def record(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """Put an operation on the tape."""
+        operands = args[:1] if func in SHAPE_ONLY else (args, kwargs)
+        origin = NONE.union(*(self.leaves_of(t) for t in tensors_in(operands)))
+        if not origin:
+            return
+        self.used |= origin
+        outputs = tuple(tensors_in(result))
+        if not outputs:
+            return
+        self.tape.append(Operation(func, args, kwargs, outputs))
+        for output in outputs:
+            if not isinstance(output, torch.nn.Parameter):
+                self._leaves_of[id(output)] = origin
+
+    def replay(self, target: torch.Tensor, path: Path, leaf: torch.Tensor) -> torch.Tensor | None:
+        """The tensor that ``target`` would have been, had the leaf at ``path`` been ``leaf``.
+
+        Returns:
+            None where some operation on the way refuses it.
+        """
+        known = {id(self.leaves[path]): leaf}
+        try:
+            with torch.no_grad():
+                for operation in self._way_to(target, path):
+                    args = _substituted(operation.args, known)
+                    result = operation.func(*args, **_substituted(operation.kwargs, known))
+                    known.update(zip(map(id, operation.outputs), tensors_in(result), strict=False))
+        except Exception:
+            return None
+        return known.get(id(target))
+
+    def chain(self, target: torch.Tensor, path: Path) -> list[Operation]:
+        """The operations between the leaf at ``path`` and ``target``."""
+        return self._way_to(target, path)
+
+    def _way_to(self, target: torch.Tensor, path: Path) -> list[Operation]:
+        needed, way = {id(target)}, []
+        for operation in reversed(self.tape):
+            mine = any(id(o) in needed for o in operation.outputs)
+            if mine and any(path in self.leaves_of(t) for t in tensors_in((operation.args, operation.kwargs))):
+                way.append(operation)
+                needed.update(id(t) for t in tensors_in((operation.args, operation.kwargs)))
+        return way[::-1]
+
+
+def _substituted(value: Any, known: dict[int, torch.Tensor]) -> Any:
+    if isinstance(value, torch.Tensor):
+        return known.get(id(value), value)
+    if isinstance(value, dict):
+        return {k: _substituted(v, known) for k, v in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_substituted(v, known) for v in value)
+    return value
+
+
+class TracingMode(TorchFunctionMode):
+    """Sends every torch operation past a trace and a judge of operands.
+
+    Args:
+        trace: Written while the attempt runs.
+        judge: Called before each operation with its function and arguments; may leave the attempt.
+    """
+
+    def __init__(self, trace: Trace, judge: Callable[[Any, tuple[Any, ...], dict[str, Any]], None]) -> None:
+        super().__init__()
+        self.trace, self.judge = trace, judge
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Judge, run, record."""
+        kwargs = kwargs or {}
+        trace = self.trace
+        if time.monotonic() > trace.deadline:
+            raise OutOfTime
+        reveal_probe((args, kwargs))
+        self._note_shape(func, args)
+        self.judge(func, args, kwargs)
+        try:
+            result = func(*args, **kwargs)
+        except Exception as error:
+            operands = [(t, trace.leaves_of(t)) for t in tensors_in((args, kwargs))]
+            trace.stop = Stop(func, operands, error)
+            raise
+        trace.operations += 1
+        trace.record(func, args, kwargs, result)
+        return result
+
+    def _note_shape(self, func: Any, args: Any) -> None:
+        """Where a leaf's shape is unpacked, the number of names tells its rank."""
+        if func not in SHAPE_GETTERS or not args or len(args) > 1:
+            return
+        origin = self.trace.leaves_of(args[0])
+        if len(origin) != 1:
+            return
+        path = next(iter(origin))
+        self.trace.used.add(path)
+        self.trace.last_shape = (path, args[0].dim())
+        count = names_unpacked_next(sys._getframe(2))
+        if count is not None and count != args[0].dim() and path in self.trace.stand_ins:
+            self.trace.throw(RankRevealed(path, count - args[0].dim()))

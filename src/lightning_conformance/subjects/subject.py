@@ -1,0 +1,194 @@
+"""The subject: a LightningModule under test, with how to construct it and how to feed it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lightning_conformance.errors import SubjectError, UsageError
+from lightning_conformance.lightning_api import LightningPackage, is_datamodule, package_of
+from lightning_conformance.subjects.batch_spec import TensorSpec, parse_batch_spec, spec_of
+from lightning_conformance.subjects.construct import Constructor, load_config, parse_init
+from lightning_conformance.subjects.inference import infer_batch
+from lightning_conformance.subjects.own_loaders import first_own_batch
+from lightning_conformance.subjects.sources import (
+    BatchSource,
+    LoaderBatches,
+    from_batch,
+    from_function,
+    from_spec,
+)
+from lightning_conformance.subjects.target import Target, parse_target
+
+_TARGET_LIKE = re.compile(r"^[^\s\[\]{}()<>,]+:[A-Za-z_][\w.]*$")
+
+
+@dataclass(frozen=True)
+class SubjectOptions:
+    """What the user said about one module.
+
+    Args:
+        init: Constructor arguments, each ``key=value`` or a JSON object; or a mapping of values.
+        config: A file in LightningCLI's ``class_path``/``init_args`` form.
+        batch: A batch spec, a target (``path:function``, ``path:DataModule``), a batch, or a callable.
+        train_loss: Name under which the training loss is logged.
+        seed: Seeds construction, batches and the run.
+    """
+
+    init: tuple[str, ...] | Mapping[str, Any] = ()
+    config: str = ""
+    batch: Any = None
+    train_loss: str = "train_loss"
+    seed: int = 0
+
+
+@dataclass(eq=False)
+class Subject:
+    """A LightningModule under test.
+
+    Args:
+        target: The user's words, parsed; or the class, factory or instance itself.
+        options: What the user said about it.
+        base: The folder that relative paths start from.
+        name: A label for an object that no target names.
+
+    ``own_data_fails`` becomes true when the module's own dataloaders were tried and do not work here.
+    """
+
+    target: Target | Any
+    options: SubjectOptions = field(default_factory=SubjectOptions)
+    base: Path = field(default_factory=Path.cwd)
+    name: str = ""
+    own_data_fails: bool = field(default=False, init=False)
+
+    @cached_property
+    def label(self) -> str:
+        """Short and stable, for node ids and messages."""
+        if self.name:
+            return self.name
+        if isinstance(self.target, Target):
+            return self.target.label
+        named = self.target if hasattr(self.target, "__qualname__") else type(self.target)
+        return f"{named.__module__}:{named.__qualname__}"
+
+    @cached_property
+    def object(self) -> Any:
+        """The class, factory or instance.
+
+        Raises:
+            UsageError: The target does not name one.
+            SubjectError: The user's file cannot be imported.
+        """
+        return self.target.resolve() if isinstance(self.target, Target) else self.target
+
+    @cached_property
+    def constructor(self) -> Constructor:
+        """Makes fresh instances.
+
+        Raises:
+            UsageError: Constructor arguments that do not fit, a config that cannot be read.
+        """
+        obj, init = self.object, {}
+        if self.options.config:
+            class_path, init = load_config(self.base / self.options.config)
+            obj = self._configured_class(class_path) if class_path else obj
+        given = self.options.init
+        init.update(given if isinstance(given, Mapping) else parse_init(given))
+        return Constructor(obj, label=self.label, init=init or None)
+
+    def _configured_class(self, class_path: str) -> Any:
+        module, _, name = class_path.rpartition(".")
+        cls = parse_target(f"{module}:{name}", self.base).resolve() if module else self.object
+        if isinstance(self.object, type) and not (isinstance(cls, type) and issubclass(cls, self.object)):
+            raise UsageError(
+                f"the config's class_path {class_path!r} is not {self.label}, nor a subclass of it.",
+                "Name the class in --lightning-module, or correct the config.",
+            )
+        return cls
+
+    def build(self) -> Any:
+        """A fresh instance; seed before you call.
+
+        Raises:
+            SubjectError: The user's file or constructor fails.
+        """
+        return self.constructor()
+
+    @cached_property
+    def package(self) -> LightningPackage:
+        """The Lightning package that the module subclasses.
+
+        Raises:
+            SubjectError: As :meth:`build`.
+        """
+        package = package_of(self.object) if isinstance(self.object, type) else package_of(self.build())
+        if package is None:
+            raise SubjectError("construct", f"{self.label} is no LightningModule.")
+        return package
+
+    @cached_property
+    def source(self) -> BatchSource:
+        """What feeds the module: the user's words, its own loaders, or inference, in this order.
+
+        Raises:
+            UsageError: A batch spec or a target that cannot be read.
+            SubjectError: The user's function raises, or no batch can be inferred.
+        """
+        if self.options.batch is not None:
+            return self._given_source(self.options.batch)
+        return self._own_source() or self._inferred_source()
+
+    def _given_source(self, given: Any) -> BatchSource:
+        seed = self.options.seed
+        if not isinstance(given, str):
+            return from_function(given, "batch", seed) if callable(given) else from_batch(given, "batch")
+        if not _TARGET_LIKE.match(given):
+            return from_spec(parse_batch_spec(given), "--lightning-batch", seed)
+        named = parse_target(given, self.base).resolve_any()
+        if is_datamodule(named) or is_datamodule(type(named)):
+            return self._datamodule_source(named() if isinstance(named, type) else named, given)
+        if not callable(named):
+            raise UsageError(f"--lightning-batch={given} names neither a function nor a LightningDataModule.")
+        return from_function(named, given, seed)
+
+    def _datamodule_source(self, datamodule: Any, origin: str) -> BatchSource:
+        batch = first_own_batch(self.build, self.package, datamodule)
+        return LoaderBatches(origin, str(spec_of(batch)), datamodule, batch)
+
+    def _own_source(self) -> BatchSource | None:
+        module = self.build()
+        if not self.package.is_overridden("train_dataloader", module):
+            return None
+        try:
+            batch = first_own_batch(self.build, self.package)
+        except SubjectError as error:
+            self.own_data_fails = True
+            self.notes.append(f"Its own train_dataloader could not be used: {error.message}")
+            return None
+        return LoaderBatches("its own train_dataloader", str(spec_of(batch)), None, batch)
+
+    def _inferred_source(self) -> BatchSource:
+        found = infer_batch(self.build, first_leaf=self._example_leaf())
+        self.notes.extend(found.doubts)
+        return from_spec(found.spec, "inferred", self.options.seed, inferred=True)
+
+    def _example_leaf(self) -> TensorSpec | None:
+        example = getattr(self.build(), "example_input_array", None)
+        if example is None:
+            return None
+        tensors = spec_of(example).symbolic().tensors
+        return tensors[0] if tensors else None
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What the kit decided by itself, one sentence each."""
+        return []
+
+    @property
+    def init_text(self) -> str:
+        """How the module is constructed, pasteable; empty where nothing was said."""
+        return self.constructor.describe()
