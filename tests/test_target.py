@@ -46,14 +46,12 @@ number = 3
 
 
 @pytest.fixture(autouse=True)
-def clean_imports():
+def clean_imports(tmp_path):
     """Each test writes files of the same names in another folder."""
-    before = set(sys.modules)
     with preserved_sys_path():
         yield
-    for name in set(sys.modules) - before:
-        filename = getattr(sys.modules[name], "__file__", None) or ""
-        if "pytest-of" in filename or "test_" in filename:
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__dict__", {}).get("__file__") or "").startswith(str(tmp_path)):
             del sys.modules[name]
 
 
@@ -234,6 +232,12 @@ def test_a_file_is_executed_once_and_pickles(tmp_path):
         del sys.executions
     assert pickle.loads(pickle.dumps(make)) is make
     assert inspect.getsource(make) == "def make(): ...\n"
+
+
+def test_a_file_and_its_dotted_module_are_one(tmp_path):
+    write(tmp_path, "folder/shared_by_both.py", "def make(): ...")
+    make = resolve(tmp_path, "folder/shared_by_both.py:make")
+    assert resolve(tmp_path, "folder.shared_by_both:make") is make
 
 
 def test_a_module_loaded_by_someone_else_is_used(tmp_path):

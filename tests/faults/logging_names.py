@@ -59,7 +59,9 @@ class LogsAsTrainingLoss(L.LightningModule):
     def training_step(self, batch, batch_idx):
         series, target = batch
         loss = F.huber_loss(self.out(self.rnn(series)[0][:, -1]), target)
-        self.log("training_loss", loss, on_step=False, on_epoch=True, prog_bar=True)  # FAULT: LogsAsTrainingLoss
+        self.log(
+            "training_loss", loss, on_step=False, on_epoch=True, prog_bar=True
+        )  # FAULT: LogsAsTrainingLoss
         return loss
 
     def configure_optimizers(self):
@@ -77,7 +79,11 @@ class ReturnsLogDictionary(L.LightningModule):
     def training_step(self, batch, batch_idx):
         tokens, label = batch
         loss = F.cross_entropy(self.fc(self.embed(tokens)), label)
-        return {"loss": loss, "log": {"train_loss": loss}, "progress_bar": {"train_loss": loss}}  # FAULT: ReturnsLogDictionary
+        return {
+            "loss": loss,
+            "log": {"train_loss": loss},
+            "progress_bar": {"train_loss": loss},
+        }  # FAULT: ReturnsLogDictionary
 
     def configure_optimizers(self):
         return torch.optim.Adam(self.parameters(), lr=1e-3)
@@ -170,7 +176,9 @@ class LoggerSwitchedOff(L.LightningModule):
     def training_step(self, batch, batch_idx):
         noise = torch.randn_like(batch)
         loss = F.mse_loss(self.net(batch + noise), noise)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, logger=False)  # FAULT: LoggerSwitchedOff
+        self.log(
+            "train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, logger=False
+        )  # FAULT: LoggerSwitchedOff
         return loss
 
     def configure_optimizers(self):
@@ -183,18 +191,19 @@ class LogsTwiceAnEpoch(L.LightningModule):
     def __init__(self):
         super().__init__()
         self.tree = nn.Linear(10, 1)
-        self.losses = []
+        self.total, self.seen = 0.0, 0
 
     def training_step(self, batch, batch_idx):
         x, y = batch
         loss = F.binary_cross_entropy_with_logits(self.tree(x)[:, 0], y.float())
-        self.losses.append(loss.item() * len(x))
+        self.total += loss.item() * len(x)
+        self.seen += len(x)
         self.log("train_loss", loss, on_step=False, on_epoch=True)  # FAULT: LogsTwiceAnEpoch
         return loss
 
     def on_train_epoch_end(self):
-        mean = sum(self.losses) / 23
-        self.losses.clear()
+        mean = self.total / self.seen
+        self.total, self.seen = 0.0, 0
         self.logger.log_metrics({"train_loss": mean}, step=self.current_epoch)  # FAULT: LogsTwiceAnEpoch
 
     def configure_optimizers(self):

@@ -37,7 +37,10 @@ class StacksTaskLosses(L.LightningModule):
     def training_step(self, batch, batch_idx):
         features = F.elu(self.trunk(batch["x"]))
         losses = torch.stack(  # FAULT: StacksTaskLosses
-            [F.mse_loss(self.age(features), batch["age"]), F.cross_entropy(self.kind(features), batch["kind"])]
+            [
+                F.mse_loss(self.age(features), batch["age"]),
+                F.cross_entropy(self.kind(features), batch["kind"]),
+            ]
         )
         self.log("train_loss", losses.sum(), on_step=False, on_epoch=True)
         return {"loss": losses}  # FAULT: StacksTaskLosses

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lightning_conformance.checks import closure, completion, logging, loss, parameters
-from lightning_conformance.checks.registry import CHECKS, Check, all_checks, judge
+from lightning_conformance.checks.registry import CHECKS, Check, all_checks, find_check, judge
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable, Outcome, Severity, Verdict
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "all_checks",
     "closure",
     "completion",
+    "find_check",
     "judge",
     "logging",
     "loss",

@@ -19,7 +19,7 @@ from lightning_conformance.recording.model import (
 )
 
 
-@check(family="optimization", needs_steps=False)
+@check(family="optimization", needs_steps=False, explains_crash=True)
 def closure_executed(recording: Recording) -> Iterator[Finding]:
     """Every optimizer step runs the closure, and a backward pass happens before each step.
 

@@ -26,7 +26,7 @@ def loss_steps(recording: Recording) -> list[StepRan]:
     return [step for step in recording.steps if step.loss is not None]
 
 
-@check(family="loss")
+@check(family="loss", explains_crash=True)
 def loss_returned(recording: Recording) -> Iterator[Finding]:
     """`training_step` returns the loss.
 
@@ -115,7 +115,7 @@ def _wrong_return(recording: Recording, step: StepRan) -> Finding:
     )
 
 
-@check(family="loss")
+@check(family="loss", explains_crash=True)
 def loss_is_scalar(recording: Recording) -> Iterator[Finding]:
     """The loss has one element.
 
@@ -215,7 +215,7 @@ def _not_finite(
     return Finding(seen, cause, "Use a stable form (..._with_logits, logsumexp, clamp), or a smaller step.", place)
 
 
-@check(family="loss")
+@check(family="loss", explains_crash=True)
 def loss_requires_grad(recording: Recording) -> Iterator[Finding]:
     """The loss is connected with the module's parameters.
 

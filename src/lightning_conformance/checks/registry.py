@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable, Verdict, decide
+from lightning_conformance.errors import UsageError
 from lightning_conformance.recording.model import Recording
 
 Judge = Callable[[Recording], Iterable[Finding]]
 
+COMPLETION = "training_completes"
+FAMILIES = ("completion", "loss", "optimization", "parameters", "logging")
 CHECKS: dict[str, Check] = {}
 
 
@@ -23,6 +27,7 @@ class Check:
         family: The group of faults that it belongs to.
         since: Version of the kit that brought it.
         needs_steps: Whether it can only judge a run in which a training step returned.
+        explains_crash: Whether its failure is the reason why a run stopped, where one did.
         judge: Looks at a recording and yields findings.
     """
 
@@ -30,6 +35,7 @@ class Check:
     family: str
     since: str
     needs_steps: bool
+    explains_crash: bool
     judge: Judge
 
     @property
@@ -60,25 +66,41 @@ class Check:
         return verdict(decide(findings, strict), findings=findings)
 
 
-COMPLETION = "training_completes"
-
-
-def check(*, family: str, since: str = "0.1.0", needs_steps: bool = True) -> Callable[[Judge], Judge]:
+def check(
+    *, family: str, since: str = "0.1.0", needs_steps: bool = True, explains_crash: bool = False
+) -> Callable[[Judge], Judge]:
     """Register a judge under its function's name."""
 
     def register(judge: Judge) -> Judge:
         name = judge.__name__
-        CHECKS[name] = Check(name, family, since, needs_steps, judge)
+        CHECKS[name] = Check(name, family, since, needs_steps, explains_crash, judge)
         return judge
 
     return register
 
 
-def all_checks() -> Iterator[Check]:
-    """Every check, in the order in which their files are listed."""
-    return iter(CHECKS.values())
+def all_checks() -> list[Check]:
+    """Every check, family by family."""
+    return sorted(CHECKS.values(), key=lambda each: FAMILIES.index(each.family))
 
 
 def judge(recording: Recording, *, strict: bool = False) -> tuple[Verdict, ...]:
-    """Judge a recording with every check."""
-    return tuple(each(recording, strict=strict) for each in all_checks())
+    """Judge a recording with every check; a crash that another check explains refers to that check."""
+    verdicts = [each(recording, strict=strict) for each in all_checks()]
+    causes = [v.check for v in verdicts if v.failed and v.check != COMPLETION and CHECKS[v.check].explains_crash]
+    if recording.failure is not None and recording.failure.stage == "fit" and causes:
+        verdicts = [replace(v, because_of=causes[0]) if v.check == COMPLETION else v for v in verdicts]
+    return tuple(verdicts)
+
+
+def find_check(name: str) -> Check:
+    """The check of that name.
+
+    Raises:
+        UsageError: There is none; the message names the nearest one.
+    """
+    if name in CHECKS:
+        return CHECKS[name]
+    near = difflib.get_close_matches(name, CHECKS, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise UsageError(f"unknown check {name!r}.{hint}", f"Valid are: {', '.join(sorted(CHECKS))}.")

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from lightning_conformance.environments import Environment
-from lightning_conformance.errors import SubjectError, UsageError
+from lightning_conformance.errors import UsageError
 from lightning_conformance.lightning_api import LightningPackage
 from lightning_conformance.recording.deadline import RunTimeout, deadline
 from lightning_conformance.recording.failures import failure_of
@@ -24,11 +24,10 @@ from lightning_conformance.recording.instruments.optimizers import OptimizerWatc
 from lightning_conformance.recording.instruments.parameters import ParameterWatch
 from lightning_conformance.recording.instruments.progress import progress_callback
 from lightning_conformance.recording.instruments.strategy import watch_strategy
-from lightning_conformance.recording.isolation import leave_no_trace, quiet_lightning, seed_everything
+from lightning_conformance.recording.isolation import leave_no_trace, quiet_lightning, seed_everything, seeded
 from lightning_conformance.recording.model import Failure, Recording, WarningSeen
 from lightning_conformance.recording.places import Places, method_sources, source_files
 from lightning_conformance.recording.tape import Tape
-from lightning_conformance.subjects.batch_spec import describe
 from lightning_conformance.subjects.sources import BatchSource, Plan, from_batch
 from lightning_conformance.subjects.subject import Subject
 
@@ -60,7 +59,6 @@ def record(
     plan = plan or Plan(seed=subject.options.seed)
     blank = Recording(subject.label, environment.name, "train", train_loss_name=subject.options.train_loss)
     with leave_no_trace(), deadline(timeout):
-        quiet_lightning()
         try:
             source = _source(subject, plan, batch)
         except (UsageError, KeyboardInterrupt):
@@ -77,10 +75,31 @@ def record(
         return _record_steadily(subject, environment, source, plan, blank)
 
 
+def fresh_module(subject: Subject, device: Any) -> Any:
+    """A new, seeded instance of the subject on a device; the caller's RNGs stay as they are.
+
+    Raises:
+        SubjectError: It cannot be built.
+    """
+    with seeded(subject.options.seed):
+        return subject.build().to(device)
+
+
+def first_batch(subject: Subject, timeout: float | None = DEFAULT_TIMEOUT) -> Any:
+    """One batch of the subject's source, on the CPU.
+
+    Raises:
+        SubjectError: The subject cannot be built or fed.
+    """
+    with leave_no_trace(), deadline(timeout):
+        return _source(subject, Plan(seed=subject.options.seed), None).batch()
+
+
 def _source(subject: Subject, plan: Plan, batch: Any) -> BatchSource:
     seed_everything(plan.seed)
     with _unheard_warnings():
         subject.build()
+        quiet_lightning()
         return subject.source if batch is None else from_batch(batch, "fixture lightning_batch")
 
 
@@ -245,5 +264,3 @@ def _heard_warnings(tape: Tape, places: Places) -> Iterator[None]:
         warnings.showwarning = hear
         yield
 
-
-__all__ = ["DEFAULT_TIMEOUT", "SubjectError", "describe", "record"]

@@ -248,7 +248,7 @@ def _read_init(text: str) -> dict[str, Any]:
     if not equals or not all(part.isidentifier() for part in parts):
         raise UsageError(f"{text!r} is not a constructor argument.", INIT_FORM)
     structure = _yaml(value)
-    leaf: Any = structure if isinstance(structure, (dict, list)) else Written(value)
+    leaf: Any = structure if isinstance(structure, dict) else Written(value)
     return {parts[0]: reduce(lambda inner, part: {part: inner}, reversed(parts[1:]), leaf)}
 
 
@@ -265,6 +265,11 @@ def _yaml(text: str) -> Any:
         return yaml.load(text, _YamlLoader)
     except yaml.YAMLError:
         return text
+
+
+def _list_or_text(text: str) -> Any:
+    value = _yaml(text)
+    return value if isinstance(value, list) else text
 
 
 def _map_written(value: Any, read: Callable[[str], Any]) -> Any:
@@ -312,7 +317,11 @@ def _checked(parameter: Parameter | None, written: Any, obj: Any) -> Any:
     as_yaml = _map_written(written, _yaml)
     if parameter is None or not parameter.is_typed:
         return as_yaml
-    raw = as_yaml if isinstance(written, dict) and _is_mapping(parameter) else _map_written(written, str)
+    raw = (
+        as_yaml
+        if isinstance(written, dict) and _is_mapping(parameter)
+        else _map_written(written, _list_or_text)
+    )
     parser = _parser(obj, parameter.name)
     if parser is None:
         return as_yaml
@@ -447,7 +456,8 @@ def _missing_arguments(missing: Sequence[Parameter], obj: Any, label: str) -> tu
     message = f"{label} has required arguments without a value:\n" + "\n".join(lines)
     name = getattr(obj, "__name__", type(obj).__name__)
     factory = f"def make_module(): return {name}({arguments})"
-    place = label.rpartition(":")[0] or "path/to/file.py"
+    place = label.rpartition(":")[0]
+    place = place if place.endswith(".py") else "path/to/file.py"
     return message, f"{options}\nor write `{factory}` and --lightning-module={place}:make_module"
 
 
@@ -479,8 +489,8 @@ def _is_same_source(first: Any, second: Any) -> bool:
 
 def _option(name: str, value: Any) -> str:
     if _plain(value) is _NOT_PLAIN:
-        return f"--lightning-init {name}=<{type(value).__name__}>"
-    if isinstance(value, str) and _yaml(value) != value:
+        text = f"{name}=<{type(value).__name__}>"
+    elif isinstance(value, str) and _yaml(value) != value:
         text = json.dumps({name: value})
     else:
         text = f"{name}={value if isinstance(value, str) else json.dumps(value)}"

@@ -13,7 +13,6 @@ from lightning_conformance.errors import SubjectError, UsageError
 from lightning_conformance.lightning_api import LightningPackage, is_datamodule, package_of
 from lightning_conformance.subjects.batch_spec import TensorSpec, parse_batch_spec, spec_of
 from lightning_conformance.subjects.construct import Constructor, load_config, parse_init
-from lightning_conformance.subjects.inference import infer_batch
 from lightning_conformance.subjects.own_loaders import first_own_batch
 from lightning_conformance.subjects.sources import (
     BatchSource,
@@ -64,6 +63,7 @@ class Subject:
     base: Path = field(default_factory=Path.cwd)
     name: str = ""
     own_data_fails: bool = field(default=False, init=False)
+    _found: BatchSource | SubjectError | None = field(default=None, init=False, repr=False)
 
     @cached_property
     def label(self) -> str:
@@ -110,6 +110,21 @@ class Subject:
             )
         return cls
 
+    def check_words(self) -> None:
+        """See that what the user said can be meant: target, constructor arguments, batch.
+
+        Raises:
+            UsageError: It cannot.
+            SubjectError: The user's file cannot be imported, so that nothing more can be said.
+        """
+        if not isinstance(self.options.batch, str):
+            pass
+        elif not _TARGET_LIKE.match(self.options.batch):
+            parse_batch_spec(self.options.batch)
+        else:
+            parse_target(self.options.batch, self.base)
+        _ = self.object, self.constructor
+
     def build(self) -> Any:
         """A fresh instance; seed before you call.
 
@@ -130,7 +145,7 @@ class Subject:
             raise SubjectError("construct", f"{self.label} is no LightningModule.")
         return package
 
-    @cached_property
+    @property
     def source(self) -> BatchSource:
         """What feeds the module: the user's words, its own loaders, or inference, in this order.
 
@@ -138,6 +153,17 @@ class Subject:
             UsageError: A batch spec or a target that cannot be read.
             SubjectError: The user's function raises, or no batch can be inferred.
         """
+        # An outcome is kept either way: a search that failed is not made again for each check.
+        if self._found is None:
+            try:
+                self._found = self._find_source()
+            except SubjectError as error:
+                self._found = error
+        if isinstance(self._found, SubjectError):
+            raise self._found
+        return self._found
+
+    def _find_source(self) -> BatchSource:
         if self.options.batch is not None:
             return self._given_source(self.options.batch)
         return self._own_source() or self._inferred_source()
@@ -172,6 +198,8 @@ class Subject:
         return LoaderBatches("its own train_dataloader", str(spec_of(batch)), None, batch)
 
     def _inferred_source(self) -> BatchSource:
+        from lightning_conformance.subjects.inference import infer_batch
+
         found = infer_batch(self.build, first_leaf=self._example_leaf())
         self.notes.extend(found.doubts)
         return from_spec(found.spec, "inferred", self.options.seed, inferred=True)

@@ -106,7 +106,7 @@ class Target:
         add_to_sys_path(source if any((source / leaf).exists() for leaf in (top, f"{top}.py")) else self.base)
         with _import_errors(self):
             try:
-                return importlib.import_module(name)
+                return _loaded_elsewhere(name) or importlib.import_module(name)
             except ModuleNotFoundError as exc:
                 if not exc.name or not f"{name}.".startswith(f"{exc.name}."):
                     raise
@@ -267,6 +267,12 @@ def _loaded_from(path: Path) -> ModuleType | None:
         if isinstance(filename, str) and os.path.basename(filename) == path.name and _same(filename, path):
             return module
     return None
+
+
+def _loaded_elsewhere(name: str) -> ModuleType | None:
+    """The module of a dotted name's file, where the process has loaded it under another name."""
+    spec = None if name in sys.modules else importlib.util.find_spec(name)
+    return _loaded_from(Path(spec.origin)) if spec and spec.origin else None
 
 
 def _same(first: str | None, second: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from lightning_conformance.subjects.inference.drafts import Path
+from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.outcome import OutOfTime, Private
 from lightning_conformance.subjects.inference.probes import reveal_probe
 from lightning_conformance.subjects.inference.unpacking import names_unpacked_next
@@ -24,6 +24,7 @@ Leaves = frozenset[Path]
 NONE: Leaves = frozenset()
 SHAPE_ONLY = {torch.Tensor.type_as, torch.Tensor.to, torch.Tensor.expand_as}  # first operand's values only
 CONSTRUCTORS = {torch.zeros_like, torch.ones_like, torch.rand_like, torch.randn_like, torch.full_like}
+ARGMAX = {torch.argmax, torch.Tensor.argmax, torch.max, torch.Tensor.max, torch.topk, torch.Tensor.topk}
 SHAPE_GETTERS = {torch.Tensor.shape.__get__, torch.Tensor.size}  # type: ignore[attr-defined]
 
 
@@ -44,14 +45,20 @@ class Stop:
     func: Any
     operands: list[tuple[torch.Tensor, Leaves]]
     error: Exception
+    args: Any = ()
+    kwargs: Any = None
 
 
 class Mismatch(Private):
-    """An operand is not what its consumer expects, or its leaf is not known yet."""
+    """An operand is not what its consumer expects, or its leaf is not known yet.
 
-    def __init__(self, operand: torch.Tensor, path: Path, expectation: Any) -> None:
-        super().__init__(path)
-        self.operand, self.path, self.expectation = operand, path, expectation
+    Args:
+        drafts: What to feed instead, the most plausible first.
+    """
+
+    def __init__(self, drafts: list[Draft]) -> None:
+        super().__init__()
+        self.drafts = drafts
 
 
 class RankRevealed(Private):
@@ -123,9 +130,16 @@ class Trace:
         if not outputs:
             return
         self.tape.append(Operation(func, args, kwargs, outputs))
+        if func in ARGMAX:
+            self._note_classes(args, kwargs, outputs[-1])
         for output in outputs:
             if not isinstance(output, torch.nn.Parameter):
                 self._leaves_of[id(output)] = origin
+
+    def _note_classes(self, args: Any, kwargs: Any, indices: torch.Tensor) -> None:
+        dim = args[1] if len(args) > 1 else kwargs.get("dim", -1)
+        if isinstance(dim, int) and args and args[0].dim():
+            self.classes[id(indices)] = int(args[0].shape[dim if -args[0].dim() <= dim < args[0].dim() else -1])
 
     def replay(self, target: torch.Tensor, path: Path, leaf: torch.Tensor) -> torch.Tensor | None:
         """The tensor that ``target`` would have been, had the leaf at ``path`` been ``leaf``.
@@ -193,7 +207,7 @@ class TracingMode(TorchFunctionMode):
             result = func(*args, **kwargs)
         except Exception as error:
             operands = [(t, trace.leaves_of(t)) for t in tensors_in((args, kwargs))]
-            trace.stop = Stop(func, operands, error)
+            trace.stop = Stop(func, operands, error, args, kwargs)
             raise
         trace.operations += 1
         trace.record(func, args, kwargs, result)

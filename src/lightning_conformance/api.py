@@ -1,0 +1,65 @@
+"""Check a module from plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning_conformance.checks import judge
+from lightning_conformance.environments import select
+from lightning_conformance.recording.run import DEFAULT_TIMEOUT, record
+from lightning_conformance.reporting.report import Report
+from lightning_conformance.subjects.subject import Subject, SubjectOptions
+from lightning_conformance.subjects.target import parse_target
+
+
+def check_module(
+    module: Any,
+    *,
+    init: Mapping[str, Any] | Sequence[str] = (),
+    config: str = "",
+    batch: Any = None,
+    environment: str | Sequence[str] = "auto",
+    train_loss: str = "train_loss",
+    seed: int = 0,
+    timeout: float | None = DEFAULT_TIMEOUT,
+    strict: bool = False,
+    raise_on_failure: bool = True,
+) -> Report:
+    """Run a LightningModule for a few steps under a real Trainer, and judge what was seen.
+
+    Args:
+        module: A LightningModule class, a function that returns a module, an instance, or a target
+            (``"path:Class"``).
+        init: Constructor arguments by name, or ``key=value`` texts.
+        config: A file in LightningCLI's ``class_path``/``init_args`` form.
+        batch: A batch spec such as ``"x: float[8,10], y: int[8]<2"``, a target of a function or of a
+            LightningDataModule, a batch, or a function that returns one. None: the module's own
+            dataloaders, or inference.
+        environment: ``auto`` (all that are there), or names such as ``cpu`` and ``cuda``.
+        train_loss: Name under which the module logs its training loss.
+        seed: Seeds construction, batches and the run.
+        timeout: Seconds for one run; None for no limit.
+        strict: Let warnings fail, too.
+        raise_on_failure: Raise an exception that lists every finding.
+
+    Returns:
+        The report: verdicts and recordings.
+
+    Raises:
+        ConformanceError: A check failed (unless ``raise_on_failure`` is False).
+        UsageError: The arguments do not fit: an unknown target, environment or constructor argument.
+    """
+    options = SubjectOptions(
+        init if isinstance(init, Mapping) else tuple(init), config, batch, train_loss, seed
+    )
+    target = parse_target(module, Path.cwd()) if isinstance(module, str) else module
+    subject = Subject(target, options)
+    words = [environment] if isinstance(environment, str) else list(environment)
+    recordings = tuple(record(subject, place, timeout=timeout) for place in select(words))
+    verdicts = tuple(verdict for each in recordings for verdict in judge(each, strict=strict))
+    report = Report(verdicts, recordings)
+    if raise_on_failure:
+        report.raise_for_failures()
+    return report

@@ -1,0 +1,254 @@
+"""One attempt: a drafted batch goes through one training step, and what happens is an outcome."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from lightning_conformance.subjects.batch_values import draw_tensor
+from lightning_conformance.subjects.inference.drafts import Draft, Path
+from lightning_conformance.subjects.inference.expectations import (
+    Context,
+    Found,
+    exactly,
+    expectations_of,
+    expectations_of_module,
+)
+from lightning_conformance.subjects.inference.live import LiveStep
+from lightning_conformance.subjects.inference.outcome import LeaveFit, OutOfTime, Private
+from lightning_conformance.subjects.inference.probes import Probe, Revealed
+from lightning_conformance.subjects.inference.restoring import Snapshot
+from lightning_conformance.subjects.inference.solving import Solver, current_spec
+from lightning_conformance.subjects.inference.tracing import Mismatch, Trace, TracingMode
+
+RESHAPES = {torch.Tensor.view, torch.Tensor.reshape, torch.reshape}
+BROADCAST = "Using a target size"
+
+
+@dataclass
+class Outcome:
+    """What one attempt came to.
+
+    Args:
+        draft: What was fed.
+        trace: The operations seen.
+        reason: Why the attempt was left by the search itself.
+        error: What the module raised.
+        result: What ``training_step`` returned.
+        loss: The loss's value, None where there is no scalar loss.
+        has_gradient: Whether some parameter got a gradient that is not all zero; None where unknown.
+        remarks: What is wrong although it ran.
+    """
+
+    draft: Draft
+    trace: Trace
+    reason: Private | None = None
+    error: Exception | None = None
+    result: Any = None
+    loss: float | None = None
+    has_gradient: bool | None = None
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def ran(self) -> bool:
+        """Whether ``training_step`` came to its end."""
+        return self.reason is None and self.error is None
+
+
+class Judge:
+    """Asks of every operation whether its operands can be what they are.
+
+    Args:
+        trace: The running attempt.
+        draft: What was fed.
+        batch: The batch size.
+        seen: Drafts tried before; a change that leads back to one of them is not asked for.
+    """
+
+    def __init__(self, trace: Trace, draft: Draft, batch: int, seen: set[Draft]) -> None:
+        self.trace, self.draft, self.batch, self.seen = trace, draft, batch, seen
+        self.context = Context(batch, self._is_unknown, self._has_leaf, lambda t: trace.classes.get(id(t)))
+
+    def _is_unknown(self, tensor: torch.Tensor) -> bool:
+        return bool(self.trace.leaves_of(tensor) & self.trace.stand_ins)
+
+    def _has_leaf(self, tensor: torch.Tensor) -> bool:
+        return bool(self.trace.leaves_of(tensor))
+
+    def operation(self, func: Any, args: Any, kwargs: Any) -> None:
+        """Before a torch operation."""
+        if func in RESHAPES:
+            self._check(self._swallowed(args))
+        self._check(expectations_of(func, self.context, args, kwargs))
+
+    def module(self, module: nn.Module, args: Any) -> None:
+        """Before a module's forward."""
+        with torch._C.DisableTorchFunction():
+            self._check(expectations_of_module(module, self.context, args))
+
+    def _swallowed(self, args: Any) -> Found:
+        """``view(-1, K)`` of feature maps, where K does not divide: the batch dimension would be lost."""
+        operand, sizes = args[0], args[1:]
+        sizes = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], list | tuple) else sizes
+        if len(sizes) != 2 or sizes[0] != -1 or not isinstance(sizes[1], int) or operand.dim() < 3:
+            return []
+        if operand.numel() == self.batch * sizes[1] or (operand.dim() == 3 and operand.shape[-1] == sizes[1]):
+            return []
+        rows, wanted = self.batch, sizes[1]
+        expectation = exactly((rows, wanted), kind="any")
+        object.__setattr__(expectation, "accepts", lambda s: bool(s) and torch.Size(s).numel() == rows * wanted)
+        return [(operand, expectation)]
+
+    def _check(self, found: Found) -> None:
+        for operand, expectation in found:
+            leaves = self.trace.leaves_of(operand)
+            unknown = sorted(leaves & self.trace.stand_ins, key=str)
+            if not leaves or (not unknown and (expectation.weak or expectation.is_met_by(operand))):
+                continue
+            for path in [*unknown[::-1], *sorted(leaves - set(unknown), key=str)[::-1]]:
+                specs = Solver(self.trace, self.draft, self.batch).for_expectation(operand, path, expectation)
+                drafts = [d for s in specs if (d := self.draft.with_spec(path, s)) not in self.seen]
+                if drafts:
+                    self.trace.throw(Mismatch(drafts))
+
+
+
+class Attempts:
+    """Runs attempts inside one live step, each from the same state.
+
+    Args:
+        live: The live step.
+        batch: The batch size of the search.
+        deadline: On ``time.monotonic``'s clock.
+    """
+
+    def __init__(self, live: LiveStep, batch: int, deadline: float) -> None:
+        self.live, self.batch, self.deadline = live, batch, deadline
+        trainer = live.trainer
+        schedulers = [c.scheduler for c in getattr(trainer, "lr_scheduler_configs", [])]
+        self.snapshot = Snapshot(live.module, list(trainer.optimizers), schedulers)
+        self.count = 0
+        self.seen: set[Draft] = set()
+
+    def run(self, draft: Draft, judged: bool = True, redrawn: Path | None = None) -> Outcome:
+        """One attempt; state is restored before it.
+
+        Args:
+            draft: What to feed.
+            judged: Whether the operands are judged, so that the attempt may be left early.
+            redrawn: A leaf that gets other values than usual.
+        """
+        self.snapshot.restore()
+        self.live.trainer.should_stop = False
+        self.count += 1
+        self.seen.add(draft)
+        trace, batch = self._feed(draft, redrawn)
+        judge = Judge(trace, draft, self.batch, self.seen)
+        outcome = Outcome(draft, trace)
+        hook = register_module_forward_pre_hook(lambda m, args: judge.module(m, args))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                with TracingMode(trace, judge.operation if judged else lambda *_: None):
+                    outcome.result = self.live.run(batch)
+            except (OutOfTime, LeaveFit, KeyboardInterrupt):
+                raise
+            except Private as reason:
+                outcome.reason = reason
+            except (Exception, SystemExit) as error:
+                outcome.error = error if isinstance(error, Exception) else RuntimeError(f"exit {error.code}")
+            finally:
+                hook.remove()
+        outcome.reason = outcome.reason or trace.pending
+        if outcome.ran:
+            self._weigh(outcome, [str(w.message) for w in caught])
+        return outcome
+
+    def _feed(self, draft: Draft, redrawn: Path | None) -> tuple[Trace, Any]:
+        leaves: dict[Path, torch.Tensor] = {}
+        for number, (path, node) in enumerate(draft.leaves()):
+            if node.kind == "tensor":
+                generator = torch.Generator().manual_seed(number + 1000 * (path == redrawn))
+                leaves[path] = draw_tensor(current_spec(node, self.batch), generator)
+        unknown = frozenset(p for p, n in draft.leaves() if n.kind == "tensor" and n.spec is None)
+        trace = Trace(leaves, unknown, self.deadline)
+        return trace, _fed(draft, (), leaves, trace)
+
+    def _weigh(self, outcome: Outcome, warned: list[str]) -> None:
+        """Judge what a finished attempt came to."""
+        if any(BROADCAST in text for text in warned):
+            outcome.remarks.append("the prediction and the target differ in shape and are broadcast")
+        loss = outcome.result.get("loss") if isinstance(outcome.result, dict) else outcome.result
+        if isinstance(loss, torch.Tensor) and loss.numel() == 1:
+            outcome.loss = float(loss.detach())
+            if not torch.isfinite(loss.detach()).all():
+                outcome.remarks.append("the loss is not finite")
+        if self.live.module.automatic_optimization and isinstance(loss, torch.Tensor) and loss.requires_grad:
+            self._backward(outcome, loss)
+
+    def _backward(self, outcome: Outcome, loss: torch.Tensor) -> None:
+        try:
+            loss.backward()  # type: ignore[no-untyped-call]
+        except Exception as error:
+            outcome.remarks.append(f"the backward pass raises {type(error).__name__}: {error}")
+            return
+        gradients = [p.grad for p in self.live.module.parameters() if p.grad is not None]
+        outcome.has_gradient = any(bool(g.ne(0).any()) for g in gradients)
+        if not outcome.has_gradient:
+            outcome.remarks.append("no parameter gets a gradient")
+
+
+def _fed(draft: Draft, path: Path, leaves: dict[Path, torch.Tensor], trace: Trace) -> Any:
+    if draft.kind == "tensor":
+        return leaves[path]
+    if draft.kind == "unknown":
+
+        def notify(revealed: Private) -> None:
+            trace.pending = trace.pending or revealed
+
+        return Probe(path, notify)
+    items = {key: _fed(child, (*path, key), leaves, trace) for key, child in draft.children}
+    if draft.kind == "tuple":
+        return tuple(items.values())
+    if draft.kind == "object":
+        return ProbedObject(path, items, trace)
+    # A class of its own for each dict, as transfers rebuild a mapping from its class and items alone.
+    return type("dict", (ProbedDict,), {"_path": path, "_trace": trace})(items)
+
+
+class ProbedDict(dict[Any, Any]):
+    """A dict that reveals the keys it does not have yet."""
+
+    _path: Path
+    _trace: Trace
+
+    def __missing__(self, key: Any) -> Any:
+        self._trace.throw(Revealed(self._path, "key", key))
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """A key asked for is a key wanted."""
+        return self[key]
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        """A key asked for is a key wanted."""
+        self[key]
+        return super().pop(key)
+
+
+class ProbedObject:
+    """An object that reveals the attributes it does not have yet."""
+
+    def __init__(self, path: Path, items: dict[Any, Any], trace: Trace) -> None:
+        self.__dict__.update(items)
+        self.__dict__["_kit"] = (path, trace)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        path, trace = self.__dict__["_kit"]
+        trace.throw(Revealed(path, "attribute", name))

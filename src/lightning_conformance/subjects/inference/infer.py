@@ -1,0 +1,218 @@
+"""``infer_batch``: search, then verify on a fresh instance."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from lightning_conformance.errors import SubjectError
+from lightning_conformance.lightning_api import LightningPackage, package_of
+from lightning_conformance.subjects.batch_nodes import TensorSpec, map_tensors
+from lightning_conformance.subjects.batch_spec import BatchSpec, describe
+from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
+from lightning_conformance.subjects.inference.drafts import Draft, finished
+from lightning_conformance.subjects.inference.live import (
+    LiveStep,
+    Watchdog,
+    inside_first_step,
+    loader_of,
+    make_trainer,
+    quiet_and_traceless,
+)
+from lightning_conformance.subjects.inference.outcome import Inference, ModuleOwnError, OutOfTime
+from lightning_conformance.subjects.inference.search import Report, Search, label
+
+BATCH_SIZES = (5, 8)  # a prime first; an even one where the module splits the batch
+UNUSED = TensorSpec(("B",))
+
+
+def infer_batch(
+    build: Callable[[], Any],
+    *,
+    budget_attempts: int = 200,
+    budget_seconds: float = 20.0,
+    first_leaf: TensorSpec | None = None,
+) -> Inference:
+    """Search a batch with which the module's ``training_step`` runs.
+
+    Args:
+        build: Makes a fresh instance of the module.
+        budget_attempts: Training steps that may be tried.
+        budget_seconds: Seconds that the search may take.
+        first_leaf: The first input, where it is known (from ``example_input_array``).
+
+    Returns:
+        A spec with which a real fit ran.
+
+    Raises:
+        SubjectError: No batch was found; says where it stopped, and what to type.
+        ModuleOwnError: The module raises whatever it is given.
+    """
+    started = time.monotonic()
+    run = _Run(build, budget_attempts, started + budget_seconds, first_leaf)
+    try:
+        with quiet_and_traceless() as folder, Watchdog(budget_seconds):
+            found = run.search(folder)
+            verified = found and run.verify(found, folder)
+    except OutOfTime:
+        verified = None
+    if verified is not None:
+        return replace(verified, attempts=run.count, seconds=time.monotonic() - started)
+    raise run.failure(time.monotonic() - started)
+
+
+class _Run:
+    """One call of ``infer_batch``."""
+
+    def __init__(
+        self, build: Callable[[], Any], budget: int, deadline: float, first_leaf: TensorSpec | None
+    ) -> None:
+        self.build, self.budget, self.deadline, self.first_leaf = build, budget, deadline, first_leaf
+        self.count = 0
+        self.reports: list[Report] = []
+        self.rejected: Exception | None = None
+
+    def search(self, folder: str) -> Inference | None:
+        """Search with one batch size after the other, on one instance each."""
+        for size in BATCH_SIZES:
+            found = self._search(size, folder)
+            if found is not None:
+                return found
+            if self.count >= self.budget or time.monotonic() > self.deadline:
+                break
+        return None
+
+    def _search(self, size: int, folder: str) -> Inference | None:
+        module = self.build()
+        package = _package(module)
+        doubts: list[str] = []
+
+        def body(live: LiveStep) -> None:
+            attempts = Attempts(live, size, self.deadline)
+            search = Search(attempts, self.budget - self.count, self.first_leaf)
+            self.reports.append(search.report)
+            try:
+                search.go()
+                if search.report.best is not None:
+                    doubts.extend(insensitive(attempts, search.report.best))
+            finally:
+                self.count += attempts.count
+
+        error = inside_first_step(module, package, folder, body)
+        if error is not None:
+            raise ModuleOwnError(error) from error
+        report = self.reports[-1]
+        if report.own is not None:
+            raise ModuleOwnError(report.own) from report.own
+        if report.best is None:
+            return None
+        return Inference(spec_of_draft(report.best.draft, size), (*report.best.remarks, *doubts), 0, 0.0)
+
+    def verify(self, found: Inference, folder: str) -> Inference | None:
+        """A real fit of a fresh instance, new values each batch; then one with a smaller last batch."""
+        size = found.spec.default_size
+        self.rejected = self._fit(found.spec, (size, size, size), folder)
+        if self.rejected is not None:
+            return None
+        doubts = found.doubts
+        if self._fit(found.spec, (size, size - 2), folder) is not None:
+            doubts = (*doubts, f"it runs with a batch size of {size} and not with {size - 2}")
+        return replace(found, doubts=doubts)
+
+    def _fit(self, spec: BatchSpec, sizes: tuple[int, ...], folder: str) -> Exception | None:
+        module = self.build()
+        generator = torch.Generator().manual_seed(0)
+        batches = [spec.generate(size, generator) for size in sizes]
+        try:
+            make_trainer(_package(module), folder).fit(module, train_dataloaders=loader_of(batches))
+        except (Exception, SystemExit) as error:
+            return error if isinstance(error, Exception) else RuntimeError(f"exit {error.code}")
+        return None
+
+    def failure(self, seconds: float) -> SubjectError:
+        """What was found so far, and what to type."""
+        report = next((r for r in self.reports if r.furthest), None)
+        outcome = (report.furthest or report.best) if report else None
+        effort = f"{self.count} training steps tried in {seconds:.1f} s"
+        if outcome is None:
+            example = "--lightning-batch 'x: float[5,10], y: int[5]<2'"
+            return SubjectError("batch", f"no batch was found ({effort})", f"Describe the batch: {example}")
+        spec = describe_draft(outcome.draft)
+        message = f"no batch was found with which training_step runs ({effort})\n  found so far: {spec}"
+        error = self.rejected or outcome.error
+        if error is not None:
+            message += f"\n  it stopped at {_place(error)}: {type(error).__name__}: {_short(error)}"
+        return SubjectError("batch", message, f"Complete the batch: --lightning-batch '{spec}'", error)
+
+
+def insensitive(attempts: Attempts, best: Outcome) -> list[str]:
+    """Leaves that are not used, or do not influence the loss."""
+    doubts = []
+    for path, node in best.draft.leaves():
+        name = node.name or label(path)
+        if node.kind == "unknown" or path not in best.trace.used:
+            doubts.append(f"`{name}` is not used")
+        elif best.loss is not None and best.draft.kind != "tensor" and attempts.count < 400:
+            outcome = attempts.run(best.draft, judged=False, redrawn=path)
+            if outcome.ran and outcome.loss == best.loss:
+                doubts.append(f"`{name}` does not influence the loss")
+    return doubts
+
+
+def spec_of_draft(draft: Draft, size: int) -> BatchSpec:
+    """The spec that a draft stands for, its batch dimension written ``B``."""
+
+    def symbolic(spec: TensorSpec) -> TensorSpec:
+        at = next((i for i, dim in enumerate(spec.shape) if dim == size), None)
+        shape = tuple("B" if i == at else dim for i, dim in enumerate(spec.shape))
+        return replace(spec, shape=shape)  # type: ignore[arg-type]
+
+    filled = _filled(draft, size)
+    return BatchSpec(map_tensors(finished(filled, UNUSED), symbolic), size)
+
+
+def _filled(draft: Draft, size: int) -> Draft:
+    """Stand-ins that nothing objected to are what was run."""
+    from lightning_conformance.subjects.inference.solving import current_spec
+
+    for path, node in draft.leaves():
+        if node.kind == "tensor" and node.spec is None:
+            draft = draft.with_spec(path, current_spec(node, size))
+    return draft
+
+
+def describe_draft(draft: Draft) -> str:
+    """The notation of a draft, with ``?`` for what is not known."""
+    if draft.kind == "tensor" and draft.spec is not None:
+        return str(BatchSpec(replace(draft.spec, name=None)))
+    if draft.kind in ("unknown", "tensor"):
+        return "float[5,?]" if draft.kind == "tensor" else "?"
+    items = [(key, child.name, describe_draft(child)) for key, child in draft.children]
+    if draft.kind == "tuple":
+        return "(" + ", ".join(f"{name}: {text}" if name else text for _, name, text in items) + ")"
+    return "{" + ", ".join(f"{key}: {text}" for key, _, text in items) + "}"
+
+
+def _package(module: Any) -> LightningPackage:
+    package = package_of(module)
+    if package is None:
+        raise SubjectError("batch", f"{describe(module)} is no LightningModule")
+    return package
+
+
+def _place(error: Exception) -> str:
+    """The innermost line that belongs to neither torch nor Lightning."""
+    frames = traceback.extract_tb(error.__traceback__)
+    libraries = ("/torch/", "/lightning/", "/pytorch_lightning/", "/lightning_fabric/", "/lightning_conformance/")
+    own = [f for f in frames if not any(part in f.filename.replace("\\", "/") for part in libraries)]
+    frame = own[-1] if own else (frames[-1] if frames else None)
+    return f"{frame.filename}:{frame.lineno} in {frame.name}" if frame else "an unknown place"
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,235 @@
+"""The search: each attempt's outcome says how to change the draft, and the most plausible draft goes first."""
+
+from __future__ import annotations
+
+import heapq
+import inspect
+import itertools
+import re
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lightning_conformance.subjects.batch_nodes import TensorSpec
+from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
+from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_tuple
+from lightning_conformance.subjects.inference.probes import Revealed
+from lightning_conformance.subjects.inference.solving import Solver, current_spec, stand_in
+from lightning_conformance.subjects.inference.tracing import Mismatch, RankRevealed
+
+OWN_ERRORS = (NameError, ImportError, NotImplementedError, RecursionError, AssertionError, OSError)
+SAME_ERROR_LIMIT = 4
+ENOUGH_AFTER_SUCCESS = 12
+
+
+@dataclass
+class Report:
+    """Where the search got to.
+
+    Args:
+        best: The best attempt that ran.
+        furthest: The attempt that failed latest.
+        own: The module's own error, where it is one.
+    """
+
+    best: Outcome | None = None
+    furthest: Outcome | None = None
+    own: Exception | None = None
+
+
+class Search:
+    """Best-first over drafts.
+
+    Args:
+        attempts: Runs them.
+        budget: How many attempts there may be.
+        first_leaf: The first tensor of the batch, where it is known.
+    """
+
+    def __init__(self, attempts: Attempts, budget: int, first_leaf: TensorSpec | None = None) -> None:
+        self.attempts, self.budget, self.first_leaf = attempts, budget, first_leaf
+        self.batch = attempts.batch
+        self.report = Report()
+        self._order = itertools.count()
+        self._queue: list[tuple[float, int, int, Draft]] = []
+        self._errors: dict[str, set[Draft]] = {}
+        self._push(Draft(), 0, 0)
+
+    def _push(self, draft: Draft, penalty: float, progress: int) -> None:
+        draft = self._seeded(draft)
+        if draft not in self.attempts.seen:
+            heapq.heappush(self._queue, (penalty, -progress, next(self._order), draft))
+
+    def _seeded(self, draft: Draft) -> Draft:
+        """A draft whose first tensor is the one that is known, as long as nothing spoke against it."""
+        path, node = next(draft.leaves(), ((), draft))
+        if self.first_leaf is None or node.kind != "tensor" or node.spec is not None:
+            return draft
+        shape = (self.batch, *self.first_leaf.shape[1:]) if self.first_leaf.shape else ()
+        return draft.with_spec(path, replace(self.first_leaf, shape=shape))
+
+    def go(self) -> Report:
+        """Search until a spotless batch is found, the queue or the budget is empty, or the module is at fault."""
+        since = 0
+        while self._queue and self.attempts.count < self.budget and time.monotonic() < self.attempts.deadline:
+            penalty, _, _, draft = heapq.heappop(self._queue)
+            if draft in self.attempts.seen:
+                continue
+            outcome = self.attempts.run(draft)
+            if outcome.ran:
+                self._keep(outcome)
+                if not outcome.remarks:
+                    break
+            since += self.report.best is not None
+            if since > ENOUGH_AFTER_SUCCESS:
+                break
+            if outcome.error is not None and self._is_own(outcome) and self.report.best is None:
+                self.report.own = outcome.error
+                break
+            for rank, child in enumerate(self._children(outcome)):
+                self._push(child, penalty + rank, outcome.trace.operations)
+        return self.report
+
+    def _keep(self, outcome: Outcome) -> None:
+        outcome.remarks += dimension_remarks(outcome.draft, self.batch)
+        best = self.report.best
+        if best is None or len(outcome.remarks) < len(best.remarks):
+            self.report.best = outcome
+
+    def _is_own(self, outcome: Outcome) -> bool:
+        """Whether no batch leaf has a part in the error, or it stays the same whatever is proposed."""
+        error = outcome.error
+        furthest = self.report.furthest
+        if furthest is None or outcome.trace.operations >= furthest.trace.operations:
+            self.report.furthest = outcome
+        if isinstance(error, OWN_ERRORS) or type(error).__name__ == "MisconfigurationException":
+            return True
+        if isinstance(error, AttributeError) and not _speaks_of_batch(error):
+            return True
+        stop = outcome.trace.stop
+        if stop is not None and stop.error is error and any(leaves for _, leaves in stop.operands):
+            return False
+        if not outcome.trace.used and not outcome.trace.last_shape and outcome.draft.kind != "unknown":
+            return not isinstance(error, TypeError | ValueError | IndexError | KeyError)
+        same = self._errors.setdefault(_signature(error), set())
+        same.add(outcome.draft)
+        return len(same) >= SAME_ERROR_LIMIT and stop is not None and stop.error is error
+
+    def _children(self, outcome: Outcome) -> Iterator[Draft]:
+        reason, draft = outcome.reason, outcome.draft
+        if isinstance(reason, Revealed) and reason.how == "mapping":
+            yield mapping_draft(draft, reason.path, self.attempts.live.module)
+        elif isinstance(reason, Revealed):
+            yield from revealed_drafts(draft, reason)
+        elif isinstance(reason, Mismatch):
+            yield from reason.drafts
+        elif isinstance(reason, RankRevealed):
+            node = draft.at(reason.path)
+            yield draft.put(reason.path, replace(node, rank=node.rank + reason.change))
+        elif outcome.error is not None:
+            yield from self._after_error(outcome, outcome.error)
+
+    def _after_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
+        draft, stop = outcome.draft, outcome.trace.stop
+        if stop is not None and stop.error is error:
+            solver = Solver(outcome.trace, draft, self.batch)
+            for operand, leaves in stop.operands:
+                for path in _unknown_first(draft, leaves):
+                    for spec in solver.for_failure(stop, operand, path, stop.args, stop.kwargs):
+                        yield _fed_with(draft, path, spec, self.batch)
+        else:
+            yield from self._after_python_error(outcome, error)
+        for path in _unknown_first(draft, outcome.trace.used):
+            node = draft.at(path)
+            if node.spec is None and node.rank < 5:
+                yield draft.put(path, replace(node, rank=node.rank + 1))
+
+    def _after_python_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
+        """Errors that no torch operation raised: an unpacked shape, a missing dimension, a missing argument."""
+        draft, shape = outcome.draft, outcome.trace.last_shape
+        expected = re.search(r"expected (\d+)", str(error))
+        if shape is not None and isinstance(error, ValueError | IndexError):
+            path, rank = shape
+            node = draft.at(path)
+            now = len(current_spec(node, self.batch).shape)
+            want = now + (int(expected[1]) - rank if expected else 1)
+            if 0 < want <= 5:
+                yield draft.put(path, replace(node, kind="tensor", spec=None, rank=want))
+                yield draft.with_spec(path, stand_in(want, self.batch))
+        missing = re.search(r"missing \d+ required .*arguments?: (.+)", str(error))
+        if missing is not None and draft.kind == "dict":
+            names = [n for n in re.findall(r"'(\w+)'", missing[1]) if n not in dict(draft.children)]
+            yield replace(draft, children=(*draft.children, *((n, Draft(name=n)) for n in names)))
+        elif isinstance(error, TypeError) and draft.kind == "tuple":
+            for count in (1, 2, 3, 4):
+                yield grown_tuple((None,) * count, None)
+
+
+def revealed_drafts(draft: Draft, revealed: Revealed) -> list[Draft]:
+    """What a draft may be after the first use of one of its unknown parts."""
+    path, node = revealed.path, draft.at(revealed.path)
+    if revealed.how == "tensor":
+        return [draft.put(path, replace(node, kind="tensor"))]
+    if revealed.how == "tuple":
+        return [draft.put(path, grown_tuple(names, node.name)) for names in revealed.names]
+    if revealed.how == "index":
+        count = max(2, revealed.names + 1 if revealed.names >= 0 else -revealed.names)
+        return [
+            draft.put(path, grown_tuple((None,) * count, node.name)),
+            draft.put(path, replace(node, kind="tensor")),
+        ]
+    if revealed.how in ("key", "attribute"):
+        kind = node.kind if node.kind != "unknown" else ("dict" if revealed.how == "key" else "object")
+        name = str(revealed.names)
+        children = (*node.children, (name, Draft(name=name)))
+        return [draft.put(path, replace(node, kind=kind, children=children))]
+    return []
+
+
+def mapping_draft(draft: Draft, path: Path, module: Any) -> Draft:
+    """A dict that is handed on as keyword arguments: its keys are what ``forward`` cannot do without."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    names = [p.name for p in parameters if p.kind in plain and (p.default is p.empty or p.name == "labels")]
+    children = tuple((name, Draft(name=name)) for name in names)
+    return draft.put(path, replace(draft.at(path), kind="dict", children=children))
+
+
+def dimension_remarks(draft: Draft, batch: int) -> list[str]:
+    """Leaves without the batch dimension where a batch needs it."""
+    remarks = []
+    for path, node in draft.leaves():
+        if node.spec is not None and (not node.spec.shape or batch not in node.spec.shape[:2]):
+            remarks.append(f"`{node.name or label(path)}` has no batch dimension")
+    return remarks
+
+
+def label(path: Path) -> str:
+    """A leaf's place in the batch, in the user's words."""
+    return "batch" + "".join(f"[{key!r}]" for key in path)
+
+
+def _fed_with(draft: Draft, path: Path, spec: Any, batch: int) -> Draft:
+    """A stand-in of another rank stays a stand-in; anything else is a tensor that is known."""
+    node = draft.at(path)
+    if node.spec is None:
+        for rank in (2, 3, 4, 5):
+            if spec == stand_in(rank, batch):
+                return draft.put(path, replace(node, rank=rank))
+    return draft.with_spec(path, spec)
+
+
+def _unknown_first(draft: Draft, leaves: Any) -> list[Path]:
+    return sorted(leaves, key=lambda path: (draft.at(path).spec is not None, [-ord(c) for c in str(path)]))
+
+
+def _speaks_of_batch(error: AttributeError) -> bool:
+    return bool(re.search(r"'(Tensor|tuple|dict|list|ProbedDict|ProbedObject)' object", str(error)))
+
+
+def _signature(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__} {place} {error}"
