@@ -162,3 +162,14 @@ def installed_packages() -> list[LightningPackage]:
             continue
         found.append(LightningPackage(name))
     return found
+
+
+def move_to_device(batch: Any, device: Any) -> Any:
+    """A nested batch on a device, moved as Lightning moves it."""
+    for name in ("lightning_fabric", "lightning.fabric"):
+        try:
+            utilities = importlib.import_module(f"{name}.utilities.apply_func")
+        except ImportError:
+            continue
+        return utilities.move_data_to_device(batch, device)
+    return batch

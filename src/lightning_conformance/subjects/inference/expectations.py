@@ -29,7 +29,7 @@ class Expectation:
         low: Smallest value, None for any.
         high: First whole number too large, or largest float; None for any.
         whole: Floats that stand for classes.
-        strict: Whether an operand that could be broadcast is wrong all the same.
+        weak: Whether only a leaf that is not known yet has to meet it, shape for shape.
         sequence: Whether a rank without a time dimension is as plausible as one with it.
     """
 
@@ -182,11 +182,12 @@ def _elementwise(context: Context, args: Any, kwargs: Any) -> Found:
 def _like_partner(context: Context, partner: torch.Tensor) -> Expectation:
     shape = tuple(partner.shape)
     if partner.dtype == torch.bool:
-        return exactly(shape, kind="any", low=0, high=2)
+        return exactly(shape, kind="any", low=0, high=2, whole=True)
     if not partner.dtype.is_floating_point:
         return exactly(shape, kind="int", low=0, high=context.classes(partner) or 2)
     if context.has_leaf(partner) or (shape[0] == context.batch and partner.requires_grad):
-        return exactly(shape, weak=True)
+        reduced = (shape, *((*shape[:i], *[1] * (len(shape) - i)) for i in range(len(shape) - 1, 0, -1)))
+        return Expectation(reduced, lambda s: _broadcasts_to(s, shape), weak=True)
     full = (context.batch, *shape) if shape[0] != 1 or len(shape) < 2 else (context.batch, *shape[1:])
     full = tuple(SIDE if i > 1 and size == 1 and len(full) == 4 else size for i, size in enumerate(full))
     return Expectation((full,), lambda s: _broadcasts(s, shape), weak=True)
@@ -197,6 +198,10 @@ def _broadcasts(left: Shape, right: Shape) -> bool:
         return torch.broadcast_shapes(left, right) == left
     except RuntimeError:
         return False
+
+
+def _broadcasts_to(left: Shape, right: Shape) -> bool:
+    return _broadcasts(right, left)
 
 
 def _one_hot(context: Context, args: Any, kwargs: Any) -> Found:
@@ -232,7 +237,44 @@ def _indexed(context: Context, args: Any, kwargs: Any) -> Found:
             high = int(owner.shape[position])
             if part.dtype != torch.bool:
                 found.append((part, Expectation(shapes, lambda s: True, "int", low=0, high=high)))
+            elif position == 0:
+                found.append((part, _mask_of(tuple(owner.shape))))
     return found
+
+
+def _mask_of(shape: Shape) -> Expectation:
+    """A mask over the leading dimensions of ``shape``, both values present."""
+    goals = tuple(shape[:rank] for rank in range(1, len(shape) + 1))
+    return Expectation(goals, lambda s: s in goals, "any", low=0, high=2, whole=True)
+
+
+def _masked(context: Context, args: Any, kwargs: Any) -> Found:
+    owner, mask = args[0], _named(args, kwargs, 1, "mask")
+    return _mask_like(context, mask, owner)
+
+
+def _chosen(context: Context, args: Any, kwargs: Any) -> Found:
+    """``torch.where(mask, this, that)``."""
+    if len(args) < 3:
+        return []
+    others = [a for a in args[1:] if isinstance(a, torch.Tensor) and a.dim()]
+    return _mask_like(context, args[0], others[0]) if others else []
+
+
+def _mask_like(context: Context, mask: Any, owner: torch.Tensor) -> Found:
+    if not isinstance(mask, torch.Tensor) or not context.is_unknown(mask) or context.is_unknown(owner):
+        return []
+    shape = tuple(owner.shape)
+    goals = (shape, *((*shape[:i], *[1] * (len(shape) - i)) for i in range(len(shape) - 1, 0, -1)))
+    accepts: Callable[[Shape], bool] = lambda s: _broadcasts(shape, s)  # noqa: E731
+    return [(mask, Expectation(goals, accepts, "any", low=0, high=2, whole=True))]
+
+
+def _packed(context: Context, args: Any, kwargs: Any) -> Found:
+    """Lengths of padded sequences."""
+    padded, lengths, is_batch_first = args[0], args[1], args[2]
+    longest = int(padded.shape[1 if is_batch_first else 0])
+    return [(lengths, exactly((context.batch,), kind="int", low=1, high=longest + 1))]
 
 
 def _gathered(context: Context, args: Any, kwargs: Any) -> Found:
@@ -268,6 +310,12 @@ RULES: dict[Any, Callable[[Context, Any, Any], Found]] = {
     F.multilabel_soft_margin_loss: _like_prediction(low=0, high=2, whole=True),
     F.kl_div: _like_prediction(low=0.0, high=1.0),
     T.__getitem__: _indexed,
+    T.__setitem__: _indexed,
+    T.masked_fill: _masked,
+    T.masked_fill_: _masked,
+    torch.masked_fill: _masked,
+    torch.where: _chosen,
+    torch._C._VariableFunctions._pack_padded_sequence: _packed,
     torch.gather: _gathered,
     T.gather: _gathered,
     torch.cat: _joined,

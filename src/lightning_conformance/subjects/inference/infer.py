@@ -116,11 +116,14 @@ class _Run:
     def verify(self, found: Inference, folder: str) -> Inference | None:
         """A real fit of a fresh instance, new values each batch; then one with a smaller last batch."""
         size = found.spec.default_size
-        self.rejected = self._fit(found.spec, (size, size, size), folder)
-        if self.rejected is not None:
-            return None
         doubts = found.doubts
-        if self._fit(found.spec, (size, size - 2), folder) is not None:
+        error = self._fit(found.spec, (size, size, size), folder)
+        if error is not None and _is_in_training_step(error):
+            self.rejected = error
+            return None
+        if error is not None:
+            doubts = (*doubts, f"training_step runs, and the fit fails after it: {_short(error)}")
+        elif self._fit(found.spec, (size, size - 2), folder) is not None:
             doubts = (*doubts, f"it runs with a batch size of {size} and not with {size - 2}")
         return replace(found, doubts=doubts)
 
@@ -212,6 +215,10 @@ def _place(error: Exception) -> str:
     own = [f for f in frames if not any(part in f.filename.replace("\\", "/") for part in libraries)]
     frame = own[-1] if own else (frames[-1] if frames else None)
     return f"{frame.filename}:{frame.lineno} in {frame.name}" if frame else "an unknown place"
+
+
+def _is_in_training_step(error: Exception) -> bool:
+    return any(f.name == "training_step" for f in traceback.extract_tb(error.__traceback__) if "/strategies/" not in f.filename)
 
 
 def _short(error: Exception) -> str:

@@ -19,7 +19,7 @@ from lightning_conformance.subjects.inference.probes import Revealed
 from lightning_conformance.subjects.inference.solving import Solver, current_spec, stand_in
 from lightning_conformance.subjects.inference.tracing import Mismatch, RankRevealed
 
-OWN_ERRORS = (NameError, ImportError, NotImplementedError, RecursionError, AssertionError, OSError)
+OWN_ERRORS = (NameError, ImportError, NotImplementedError, RecursionError, OSError)
 SAME_ERROR_LIMIT = 4
 ENOUGH_AFTER_SUCCESS = 12
 
@@ -90,7 +90,17 @@ class Search:
                 break
             for rank, child in enumerate(self._children(outcome)):
                 self._push(child, penalty + rank, outcome.trace.operations)
+        if self.report.best is None and self._is_always_the_same():
+            self.report.own = self.report.furthest.error if self.report.furthest else None
         return self.report
+
+    def _is_always_the_same(self) -> bool:
+        """Whether all attempts met one error, and no leaf had a part in it."""
+        if len(self._errors) != 1 or self._queue:
+            return False
+        drafts = next(iter(self._errors.values()))
+        is_untouched = self.report.furthest is not None and not self.report.furthest.trace.used
+        return is_untouched or len(drafts) >= SAME_ERROR_LIMIT - 1
 
     def _keep(self, outcome: Outcome) -> None:
         outcome.remarks += dimension_remarks(outcome.draft, self.batch)
@@ -110,11 +120,13 @@ class Search:
             return True
         stop = outcome.trace.stop
         if stop is not None and stop.error is error and any(leaves for _, leaves in stop.operands):
+            self._errors.setdefault("a leaf has a part in it", set()).add(outcome.draft)
+            self._errors.setdefault(_signature(error), set())
             return False
-        if not outcome.trace.used and not outcome.trace.last_shape and outcome.draft.kind != "unknown":
-            return not isinstance(error, TypeError | ValueError | IndexError | KeyError)
         same = self._errors.setdefault(_signature(error), set())
         same.add(outcome.draft)
+        if not outcome.trace.used and not outcome.trace.last_shape and outcome.draft.kind != "unknown":
+            return not isinstance(error, TypeError | ValueError | IndexError | KeyError)
         return len(same) >= SAME_ERROR_LIMIT and stop is not None and stop.error is error
 
     def _children(self, outcome: Outcome) -> Iterator[Draft]:
@@ -145,6 +157,9 @@ class Search:
             node = draft.at(path)
             if node.spec is None and node.rank < 5:
                 yield draft.put(path, replace(node, rank=node.rank + 1))
+            elif node.spec is not None:
+                for rank in (2, 3, 4, 1):
+                    yield draft.with_spec(path, replace(node.spec, shape=stand_in(rank, self.batch).shape))
 
     def _after_python_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
         """Errors that no torch operation raised: an unpacked shape, a missing dimension, a missing argument."""

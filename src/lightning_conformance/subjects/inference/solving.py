@@ -55,7 +55,8 @@ class Solver:
         """Leaves at ``path`` that make ``operand`` meet an expectation, the most plausible first."""
 
         def is_met(value: torch.Tensor, shape: Shape) -> bool:
-            return self._keeps_batch(value, shape) and wanted.is_met_by(value)
+            is_shaped = tuple(value.shape) == shape if wanted.weak else self._keeps_batch(value, shape)
+            return is_shaped and wanted.is_met_by(value)
 
         found: list[TensorSpec] = []
         for goal in self._goals(wanted, self.draft.at(path).name):
@@ -117,7 +118,7 @@ class Solver:
         current = current_spec(node, self.batch)
         shape = tuple(int(d) for d in current.shape) if node.spec else None
         reshaped = self.is_reshaped(operand, path)
-        for base in _bases(node.spec, wanted):
+        for base in [*_named_bases(node, wanted), *_bases(node.spec, wanted)]:
             if shape is not None and base is not node.spec:
                 yield replace(base, shape=shape)
             for candidate in preimages(goal, self.batch, reshaped, shape if base is node.spec else None):
@@ -128,6 +129,8 @@ class Solver:
         base = current_spec(node, self.batch)
         shape = tuple(int(d) for d in base.shape)
         dtypes = [base, *(s for s in (TensorSpec((), "int", 0, 2), TensorSpec(())) if s.dtype != base.dtype)]
+        if base.low is not None and base.high is not None and base.high - base.low > 1:
+            yield replace(base, low=base.high - 1)
         for candidate in dtypes[1:]:
             yield replace(candidate, shape=shape)
         if node.spec is None:
@@ -148,10 +151,21 @@ def _bases(known: TensorSpec | None, wanted: Expectation) -> list[TensorSpec]:
     elif wanted.low is not None and wanted.high is not None:
         binary = TensorSpec((), "float", 0, 2, whole=True)
         unit = TensorSpec((), "float", 0.0, 1.0)
-        fresh = [unit if known else binary] if wanted.whole else [replace(unit, low=wanted.low, high=wanted.high)]
+        fresh = [unit if known and wanted.kind == "float" else binary] if wanted.whole else [replace(unit, low=wanted.low, high=wanted.high)]
     else:
         fresh = [TensorSpec(())]
     return ([known] if known else []) + fresh
+
+
+def _named_bases(node: Draft, wanted: Expectation) -> list[TensorSpec]:
+    """Where the consumer says little, the leaf's name may say more."""
+    name = (node.name or "").lower()
+    if node.spec is not None or not wanted.weak or wanted.kind != "float":
+        return []
+    if "mask" in name:
+        return [TensorSpec((), "int", 0, 2)]
+    is_flag = name.startswith(("is_", "has_", "done", "terminated", "truncated"))
+    return [TensorSpec((), "float", 0, 2, whole=True)] if is_flag else []
 
 
 def _put(value: Any, old: torch.Tensor, new: torch.Tensor) -> Any:

@@ -1,0 +1,172 @@
+"""Conformance items: added to what pytest collects, or asked for by a test through the fixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lightning_conformance.errors import SubjectError, UsageError
+from lightning_conformance.plugin.distribution import is_controller, is_worker, shared_folder
+from lightning_conformance.plugin.options import MARKER
+from lightning_conformance.plugin.state import State, state_of
+from lightning_conformance.plugin.suite import conforms, suite_subjects
+
+if TYPE_CHECKING:
+    from lightning_conformance.environments import Environment
+    from lightning_conformance.subjects.subject import Subject
+
+GROUP_PREFIX = "lightning:"
+
+
+def group_name(subject: Subject, environment: Environment) -> str:
+    """The xdist group of a subject in an environment."""
+    return f"{GROUP_PREFIX}{subject.label}::{environment.name}".replace("@", "_")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Resolve what the user named, before collection, so that a wrong word ends the run with exit code 4."""
+    state = state_of(session.config)
+    state.shared = shared_folder(session.config)
+    if not state.settings.requests:
+        return
+    try:
+        for subject in state.subjects:
+            _check(subject)
+        _ = state.environments
+    except UsageError as error:
+        # A worker that ends here looks like a crash; the controller resolves the same words and reports them.
+        if not is_worker(session.config):
+            raise pytest.UsageError(str(error)) from None
+        state.subjects.clear()
+
+
+def _check(subject: Subject) -> None:
+    try:
+        subject.check_words()
+    except SubjectError:
+        # The user's code is at fault, not his words: the items of this subject will tell.
+        return
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Add the subjects to what the session collects."""
+    report = yield
+    if isinstance(collector, pytest.Session) and report.passed and not is_controller(collector.config):
+        state = state_of(collector.config)
+        if state.settings.requests:
+            report.result.extend(SubjectCollector.from_parent(collector, subject=s) for s in state.subjects)
+    return report
+
+
+class SubjectCollector(pytest.Collector):
+    """A module under test."""
+
+    subject: Subject
+
+    @classmethod
+    def from_parent(cls, parent: Any, *, subject: Subject, **kwargs: Any) -> Any:
+        """A collector of the subject's environments."""
+        path = getattr(subject.target, "path", None) or parent.config.rootpath
+        node = super().from_parent(parent, name=subject.label, path=Path(path), nodeid=subject.label)
+        node.subject = subject
+        return node
+
+    def collect(self) -> Iterator[EnvironmentCollector]:
+        """One collector for each environment."""
+        for environment in state_of(self.config).environments:
+            yield EnvironmentCollector.from_parent(self, name=environment.name, environment=environment)
+
+
+class EnvironmentCollector(pytest.Collector):
+    """A module under test in one environment."""
+
+    environment: Environment
+
+    @classmethod
+    def from_parent(cls, parent: Any, *, environment: Environment, **kwargs: Any) -> Any:
+        """A collector of the checks in an environment."""
+        node = super().from_parent(parent, **kwargs)
+        node.environment = environment
+        return node
+
+    def collect(self) -> Iterator[ConformanceItem]:
+        """One item for each check that was not left out by a node id on the command line."""
+        from lightning_conformance.checks import all_checks
+
+        only = state_of(self.config).settings.only
+        for check in all_checks():
+            node_id = f"{self.nodeid}::{check.name}"
+            if not only or any(f"{node_id}::".startswith(f"{prefix}::") for prefix in only):
+                yield ConformanceItem.from_parent(self, name=check.name, callobj=conforms)
+
+
+class ConformanceItem(pytest.Function):
+    """One check of one subject in one environment; a test function on the plugin's fixtures."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_marker(MARKER)
+        self.add_marker(pytest.mark.xdist_group(group_name(self.lightning_subject, self.lightning_environment)))
+
+    @property
+    def lightning_subject(self) -> Subject:
+        """The module under test."""
+        found = self.getparent(SubjectCollector)
+        assert found is not None
+        return found.subject
+
+    @property
+    def lightning_environment(self) -> Environment:
+        """Where it runs."""
+        found = self.getparent(EnvironmentCollector)
+        assert found is not None
+        return found.environment
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """The user's file, not ours."""
+        return self.path, None, self.nodeid
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrize whoever uses the fixtures over subject, environment and, for a suite, check."""
+    names = [n for n in ("lightning_subject", "lightning_environment", "lightning_check") if n in metafunc.fixturenames]
+    if not names:
+        return
+    state = state_of(metafunc.config)
+    try:
+        subjects = suite_subjects(metafunc) or state.subjects
+        cells = list(_cells(state, subjects, names))
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    if not cells:
+        reason = "no LightningModule was named: use --lightning-module or the ini option lightning_modules"
+        cells = [pytest.param(*[None] * len(names), marks=pytest.mark.skip(reason=reason), id="none")]
+    metafunc.parametrize(names, cells, indirect=True)
+
+
+def _cells(state: State, subjects: list[Subject], names: list[str]) -> Iterator[Any]:
+    from lightning_conformance.checks import all_checks
+
+    with_check = "lightning_check" in names
+    for subject in subjects:
+        short = subject.label.rpartition(":")[2]
+        # A test that needs no environment (lightning_subject alone) runs once a subject.
+        for environment in state.environments if "lightning_environment" in names else state.environments[:1]:
+            marks = [pytest.mark.xdist_group(group_name(subject, environment))]
+            if with_check:
+                marks.append(getattr(pytest.mark, MARKER))
+            for check in all_checks() if with_check else [None]:
+                values = {
+                    "lightning_subject": subject,
+                    "lightning_environment": environment,
+                    "lightning_check": check.name if check else None,
+                }
+                parts = [short, environment.name if "lightning_environment" in names else "", check.name if check else ""]
+                yield pytest.param(*(values[n] for n in names), marks=marks, id="-".join(filter(None, parts)))

@@ -1,0 +1,132 @@
+"""Fixtures, parametrized over subject and environment; the shipped suite is written on them, too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lightning_conformance.errors import SubjectError
+from lightning_conformance.plugin.outcomes import ConformanceFailure, verdict_key
+from lightning_conformance.plugin.state import state_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from lightning_conformance.environments import Environment
+    from lightning_conformance.recording.model import Recording
+    from lightning_conformance.subjects.subject import Subject
+
+default_batch_key = pytest.StashKey[Any]()
+
+
+def _parameter(request: pytest.FixtureRequest, name: str) -> Any:
+    """A conformance item carries its cell itself; any other test is parametrized."""
+    return getattr(request.node, name) if hasattr(request.node, name) else request.param
+
+
+@pytest.fixture
+def lightning_subject(request: pytest.FixtureRequest) -> Subject:
+    """The LightningModule under test: how to construct it and how to feed it."""
+    subject: Subject = _parameter(request, "lightning_subject")
+    return subject
+
+
+@pytest.fixture
+def lightning_environment(request: pytest.FixtureRequest) -> Environment:
+    """Where the test runs: cpu, cuda, ..."""
+    environment: Environment = _parameter(request, "lightning_environment")
+    return environment
+
+
+@pytest.fixture
+def lightning_device(lightning_environment: Environment) -> torch.device:
+    """The device of the environment."""
+    device: torch.device = lightning_environment.device()
+    return device
+
+
+@pytest.fixture
+def lightning_module(lightning_subject: Subject, lightning_device: torch.device) -> Any:
+    """A fresh, seeded instance of the module, on the device."""
+    from lightning_conformance.recording.run import fresh_module
+
+    return fresh_module(lightning_subject, lightning_device)
+
+
+@pytest.fixture
+def lightning_batch(
+    request: pytest.FixtureRequest, lightning_subject: Subject, lightning_device: torch.device
+) -> Any:
+    """One batch for ``training_step``, on the device; override it to say what a batch is."""
+    from lightning_conformance.lightning_api import move_to_device
+    from lightning_conformance.recording.run import first_batch
+
+    timeout = state_of(request.config).settings.timeout
+    batch = move_to_device(first_batch(lightning_subject, timeout), lightning_device)
+    request.node.stash[default_batch_key] = batch
+    return batch
+
+
+@pytest.fixture
+def lightning_recording(
+    request: pytest.FixtureRequest, lightning_subject: Subject, lightning_environment: Environment
+) -> Recording:
+    """What a short real fit of the module showed; made once for a subject and environment, and shared."""
+    from lightning_conformance.recording.run import record
+    from lightning_conformance.subjects.batch_spec import describe
+
+    state = state_of(request.config)
+    batch = _overriding_batch(request)
+    options, text = lightning_subject.options, "" if batch is None else describe(batch)
+    key = "|".join([lightning_subject.label, lightning_environment.name, "train", repr(options), text])
+    return state.store.get(
+        key,
+        lambda: record(lightning_subject, lightning_environment, batch=batch, timeout=state.settings.timeout),
+    )
+
+
+def _overriding_batch(request: pytest.FixtureRequest) -> Any:
+    """What the user's own ``lightning_batch`` fixture gives; None where ours is in force."""
+    try:
+        batch = request.getfixturevalue("lightning_batch")
+    except SubjectError:
+        # The recording says it better, as a verdict.
+        return None
+    return None if batch is request.node.stash.get(default_batch_key, None) else batch
+
+
+@dataclass(frozen=True)
+class BoundCheck:
+    """A check, bound to the recording of a subject in an environment. Call it in a test."""
+
+    name: str
+    recording: Recording
+    strict: bool
+    node: Any
+
+    def __call__(self, *_: Any) -> None:
+        """Pass, fail with the diagnosis, or skip where the check does not apply or could not look.
+
+        Raises:
+            ConformanceFailure: The check failed.
+        """
+        __tracebackhide__ = True
+        from lightning_conformance.checks import find_check, judge
+
+        name = find_check(self.name).name
+        verdict = next(v for v in judge(self.recording, strict=self.strict) if v.check == name)
+        self.node.stash[verdict_key] = (verdict, self.recording)
+        if verdict.failed:
+            raise ConformanceFailure(verdict)
+        if verdict.outcome != "passed":
+            pytest.skip(f"{verdict.outcome}: {verdict.reason}")
+
+
+@pytest.fixture
+def lightning_check(request: pytest.FixtureRequest, lightning_recording: Recording) -> BoundCheck:
+    """One check of the kit, ready to be called."""
+    node = request.node
+    name = node.name if hasattr(node, "lightning_subject") else request.param
+    return BoundCheck(name, lightning_recording, state_of(request.config).settings.strict, node)

@@ -1,0 +1,94 @@
+"""Turn verdicts into pytest's reports, and gather them where the terminal is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lightning_conformance.plugin.state import state_of
+
+if TYPE_CHECKING:
+    from lightning_conformance.checks.verdict import Verdict
+    from lightning_conformance.recording.model import Recording
+
+verdict_key = pytest.StashKey[Any]()
+_GROUP_SUFFIX = re.compile(r"@lightning:[^@]*$")
+
+
+class ConformanceFailure(AssertionError):
+    """A check failed; the message is the diagnosis.
+
+    Args:
+        verdict: The failed verdict.
+    """
+
+    def __init__(self, verdict: Verdict) -> None:
+        from lightning_conformance.reporting.text import verdict_text
+
+        super().__init__(verdict_text(verdict))
+        self.verdict = verdict
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the diagnosis instead of our own traceback, and attach the verdict in plain data."""
+    report = yield
+    if call.when == "call" and verdict_key in item.stash:
+        verdict, recording = item.stash[verdict_key]
+        report.lightning_conformance = payload(verdict, recording)  # type: ignore[attr-defined]
+        if call.excinfo is not None and isinstance(call.excinfo.value, ConformanceFailure):
+            report.longrepr = _diagnosis(call.excinfo, verdict)
+        elif isinstance(report.longrepr, tuple):
+            report.longrepr = (str(item.path), 0, report.longrepr[2])
+    return report
+
+
+def _diagnosis(excinfo: pytest.ExceptionInfo[BaseException], verdict: Verdict) -> Any:
+    """The diagnosis as pytest's own representation, located on the user's line."""
+    text = excinfo.getrepr(style="value")
+    crash = getattr(text, "reprcrash", None)
+    first = verdict.findings[0]
+    if crash is not None:
+        crash.message = first.message.splitlines()[0]
+        if first.place is not None:
+            crash.path, crash.lineno = first.place.file, first.place.line
+    return text
+
+
+def payload(verdict: Verdict, recording: Recording) -> dict[str, Any]:
+    """A verdict and its recording's provenance, in types that travel between processes."""
+    from lightning_conformance.reporting.report import provenance
+    from lightning_conformance.reporting.text import finding_text
+
+    return {
+        "subject": verdict.subject,
+        "environment": verdict.environment,
+        "check": verdict.check,
+        "outcome": verdict.outcome,
+        "reason": verdict.reason,
+        "findings": [
+            {**asdict(f), "place": asdict(f.place) if f.place else None, "text": finding_text(f)}
+            for f in verdict.findings
+        ],
+        "lightning": recording.lightning,
+        "provenance": list(provenance(recording)),
+    }
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep node ids free of xdist's group suffix, so that they are the same with and without workers."""
+    report.nodeid = _GROUP_SUFFIX.sub("", report.nodeid)
+
+
+def gather(config: pytest.Config, report: pytest.TestReport) -> None:
+    """Remember what was reported of an item."""
+    data = getattr(report, "lightning_conformance", None)
+    if data is not None:
+        state_of(config).reports[report.nodeid] = data

@@ -1,0 +1,86 @@
+"""The header, and the summary: one line a subject and environment, what was inferred, what needs attention."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+import pytest
+
+from lightning_conformance.plugin.outcomes import gather
+from lightning_conformance.plugin.state import state_of
+
+_ORDER = ("passed", "failed", "not applicable", "inconclusive")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """The resolved configuration, so that a typo in it is seen."""
+    from lightning_conformance import __version__
+
+    settings = state_of(config).settings
+    if not settings.requests:
+        return []
+    modules = ", ".join(request.target.label for request in settings.requests)
+    strict = ", strict" if settings.strict else ""
+    where = ", ".join(settings.environments)
+    return [f"lightning-conformance {__version__}: {modules}; environment: {where}{strict}"]
+
+
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
+    """Tell what was checked."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                gather(config, report)
+    found = list(state_of(config).reports.values())
+    if not found:
+        return
+    write = terminalreporter.write_line
+    terminalreporter.section("lightning-conformance")
+    for line in summary(found, config.get_verbosity()):
+        write(line)
+    if config.get_verbosity() >= 0:
+        write(recordings_line(state_of(config).made))
+
+
+def recordings_line(made: dict[str, int]) -> str:
+    """How many recordings were made, and whether one was made twice."""
+    total, keys = sum(made.values()), len(made)
+    return f"{total} recording{'s' * (total != 1)} for {keys} subject-environment pair{'s' * (keys != 1)}"
+
+
+def summary(found: list[dict[str, Any]], verbosity: int) -> Iterator[str]:
+    """The lines of the summary.
+
+    Args:
+        found: What was reported of each item.
+        verbosity: pytest's: below 0 a line a subject and environment, above 0 also what passed.
+    """
+
+    def cell(data: dict[str, Any]) -> tuple[str, str]:
+        return data["subject"], data["environment"]
+
+    for (subject, environment), group in groupby(sorted(found, key=cell), key=cell):
+        verdicts = list(group)
+        yield f"{subject} :: {environment}: {_census(verdicts)} [{verdicts[0]['lightning'] or 'not run'}]"
+        if verbosity >= 0:
+            yield from verdicts[0]["provenance"]
+            yield from _attention(verdicts)
+
+
+def _census(verdicts: list[dict[str, Any]]) -> str:
+    counted = Counter(v["outcome"] for v in verdicts)
+    told = ", ".join(f"{counted[outcome]} {outcome}" for outcome in _ORDER if counted[outcome])
+    return f"{len(verdicts)} check{'s' * (len(verdicts) != 1)}: {told}"
+
+
+def _attention(verdicts: list[dict[str, Any]]) -> Iterator[str]:
+    for verdict in verdicts:
+        if verdict["reason"]:
+            yield f"  {verdict['outcome']:<11} {verdict['check']}: {verdict['reason']}"
+        for finding in verdict["findings"]:
+            if finding["severity"] != "error" and verdict["outcome"] == "passed":
+                yield f"  {verdict['check']}"
+                yield from (f"  {line}" for line in finding["text"].splitlines())
