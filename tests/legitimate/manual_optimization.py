@@ -156,7 +156,7 @@ class ToggledGan(pl.LightningModule):
 
 
 class CriticEveryBatchGeneratorEverySecond(pl.LightningModule):
-    """A Wasserstein GAN: gradient penalty by ``autograd.grad``, a lazy generator, leftovers zeroed before use."""
+    """A Wasserstein GAN: gradient penalty by ``autograd.grad``, leftover gradients zeroed before use."""
 
     def __init__(self):
         super().__init__()
@@ -289,7 +289,9 @@ class GradientsSetByHand(pl.LightningModule):
         features = torch.relu(self.trunk(x))
         losses = [F.mse_loss(h(features), t) for h, t in zip(self.heads, (first, second))]
         parameters = list(self.parameters())
-        gradients = [torch.autograd.grad(l, parameters, retain_graph=True, allow_unused=True) for l in losses]
+        gradients = [
+            torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True) for loss in losses
+        ]
         optimizer.zero_grad()
         for p, a, b in zip(parameters, *gradients):
             a = torch.zeros_like(p) if a is None else a

@@ -12,8 +12,21 @@ import pytest
 from lightning_conformance.plugin.state import State, state_key
 
 _FOLDER = "lightning_conformance_folder"
+_GROUPED = "lightning_conformance_grouped"
 _MADE = "lightning_conformance_made"
 folder_key = pytest.StashKey[Any]()
+
+
+def group_by_subject(config: pytest.Config) -> None:
+    """Send all items of one subject and environment to one worker, where the user asked for plain ``-n``.
+
+    ``loadgroup`` is ``load`` that heeds groups. The scheduler reads the controller's option, the workers
+    (which parse the command line anew) name the groups.
+    """
+    if getattr(config.option, "dist", "no") == "load":
+        config.option.dist = "loadgroup"
+    if is_worker(config) and getattr(config, "workerinput", {}).get(_GROUPED):
+        config.option.loadgroup = True
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -23,6 +36,7 @@ def pytest_configure_node(node: Any) -> None:
     if folder_key not in stash:
         stash[folder_key] = tempfile.TemporaryDirectory(prefix="lightning-conformance-")
     node.workerinput[_FOLDER] = stash[folder_key].name
+    node.workerinput[_GROUPED] = node.config.option.dist == "loadgroup"
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lightning_conformance.errors import KitError, UsageError
+from lightning_conformance.plugin.distribution import group_by_subject
 from lightning_conformance.plugin.state import State, state_key
 
 if TYPE_CHECKING:
@@ -132,9 +133,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[state_key] = State(read_settings(config))
     except KitError as error:
         raise pytest.UsageError(str(error)) from None
-    if config.stash[state_key].settings.requests and getattr(config.option, "dist", "no") == "load":
-        # loadgroup is load, plus: the items of one group (subject and environment) go to one worker.
-        config.option.dist = "loadgroup"
+    if config.stash[state_key].settings.requests:
+        group_by_subject(config)
 
 
 def read_settings(config: pytest.Config) -> Settings:

@@ -101,7 +101,9 @@ class Judge:
             return []
         rows, wanted = self.batch, sizes[1]
         expectation = exactly((rows, wanted), kind="any")
-        object.__setattr__(expectation, "accepts", lambda s: bool(s) and torch.Size(s).numel() == rows * wanted)
+        object.__setattr__(
+            expectation, "accepts", lambda s: bool(s) and torch.Size(s).numel() == rows * wanted
+        )
         return [(operand, expectation)]
 
     def _check(self, found: Found) -> None:
@@ -115,7 +117,6 @@ class Judge:
                 drafts = [d for s in specs if (d := self.draft.with_spec(path, s)) not in self.seen]
                 if drafts:
                     self.trace.throw(Mismatch(drafts))
-
 
 
 class Attempts:

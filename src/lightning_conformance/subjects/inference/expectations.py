@@ -104,7 +104,9 @@ def _convolution(spatial: int, transposed: bool) -> Callable[..., Found]:
     def rule(context: Context, args: Any, kwargs: Any) -> Found:
         weight = args[1] if len(args) > 1 else kwargs["weight"]
         groups = kwargs.get("groups", args[6] if len(args) > 6 else 1)
-        channels = weight.shape[0] if transposed else weight.shape[1] * (groups if isinstance(groups, int) else 1)
+        channels = (
+            weight.shape[0] if transposed else weight.shape[1] * (groups if isinstance(groups, int) else 1)
+        )
         return [(_first(args, kwargs), _ndim_channels(channels, spatial, context.batch))]
 
     return rule

@@ -211,14 +211,24 @@ def _package(module: Any) -> LightningPackage:
 def _place(error: Exception) -> str:
     """The innermost line that belongs to neither torch nor Lightning."""
     frames = traceback.extract_tb(error.__traceback__)
-    libraries = ("/torch/", "/lightning/", "/pytorch_lightning/", "/lightning_fabric/", "/lightning_conformance/")
+    libraries = (
+        "/torch/",
+        "/lightning/",
+        "/pytorch_lightning/",
+        "/lightning_fabric/",
+        "/lightning_conformance/",
+    )
     own = [f for f in frames if not any(part in f.filename.replace("\\", "/") for part in libraries)]
     frame = own[-1] if own else (frames[-1] if frames else None)
     return f"{frame.filename}:{frame.lineno} in {frame.name}" if frame else "an unknown place"
 
 
 def _is_in_training_step(error: Exception) -> bool:
-    return any(f.name == "training_step" for f in traceback.extract_tb(error.__traceback__) if "/strategies/" not in f.filename)
+    return any(
+        f.name == "training_step"
+        for f in traceback.extract_tb(error.__traceback__)
+        if "/strategies/" not in f.filename
+    )
 
 
 def _short(error: Exception) -> str:

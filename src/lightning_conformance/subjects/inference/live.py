@@ -143,7 +143,11 @@ def inside_first_step(
     except (Exception, SystemExit) as error:
         if reached:
             raise
-        return error if isinstance(error, Exception) else RuntimeError(f"exit {error.code} before the first step")
+        return (
+            error
+            if isinstance(error, Exception)
+            else RuntimeError(f"exit {error.code} before the first step")
+        )
     finally:
         vars(module).pop("on_train_batch_start", None)
     if not reached:
@@ -160,7 +164,10 @@ def quiet_and_traceless() -> Iterator[str]:
     dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
     deterministic = torch.are_deterministic_algorithms_enabled()
     disabled = logging.root.manager.disable
-    with tempfile.TemporaryDirectory(prefix="lightning-conformance-") as temporary, contextlib.ExitStack() as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="lightning-conformance-") as temporary,
+        contextlib.ExitStack() as stack,
+    ):
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
@@ -219,7 +226,9 @@ class Watchdog:
             wait = 1.0
             with self._lock:
                 if not self._done.is_set():
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(victim), ctypes.py_object(OutOfTime))
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(victim), ctypes.py_object(OutOfTime)
+                    )
 
     def __enter__(self) -> Watchdog:
         self._thread.start()

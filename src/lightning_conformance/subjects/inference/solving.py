@@ -54,18 +54,24 @@ class Solver:
     def for_expectation(self, operand: torch.Tensor, path: Path, wanted: Expectation) -> list[TensorSpec]:
         """Leaves at ``path`` that make ``operand`` meet an expectation, the most plausible first."""
 
+        node = self.draft.at(path)
+        if _named_bases(node, wanted):
+            wanted = replace(wanted, kind="any")
+
         def is_met(value: torch.Tensor, shape: Shape) -> bool:
             is_shaped = tuple(value.shape) == shape if wanted.weak else self._keeps_batch(value, shape)
             return is_shaped and wanted.is_met_by(value)
 
         found: list[TensorSpec] = []
-        for goal in self._goals(wanted, self.draft.at(path).name):
+        for goal in self._goals(wanted, node.name):
             specs = self._specs(path, operand, goal, wanted)
             check = lambda leaf, goal=goal: self._passes(operand, path, leaf, lambda v: is_met(v, goal))  # noqa: E731
             found += self._first(specs, check, 2)
         return _unique(found)[:ALTERNATIVES]
 
-    def for_failure(self, stop: Stop, operand: torch.Tensor, path: Path, args: Any, kwargs: Any) -> list[TensorSpec]:
+    def for_failure(
+        self, stop: Stop, operand: torch.Tensor, path: Path, args: Any, kwargs: Any
+    ) -> list[TensorSpec]:
         """Leaves at ``path`` with which the operation that failed would run."""
 
         def runs(value: torch.Tensor) -> bool:
@@ -113,7 +119,9 @@ class Solver:
         chain = self.trace.chain(operand, path)
         return any(getattr(o.func, "__name__", "") not in PLAIN for o in chain)
 
-    def _specs(self, path: Path, operand: torch.Tensor, goal: Shape, wanted: Expectation) -> Iterator[TensorSpec]:
+    def _specs(
+        self, path: Path, operand: torch.Tensor, goal: Shape, wanted: Expectation
+    ) -> Iterator[TensorSpec]:
         node = self.draft.at(path)
         current = current_spec(node, self.batch)
         shape = tuple(int(d) for d in current.shape) if node.spec else None
@@ -151,7 +159,11 @@ def _bases(known: TensorSpec | None, wanted: Expectation) -> list[TensorSpec]:
     elif wanted.low is not None and wanted.high is not None:
         binary = TensorSpec((), "float", 0, 2, whole=True)
         unit = TensorSpec((), "float", 0.0, 1.0)
-        fresh = [unit if known and wanted.kind == "float" else binary] if wanted.whole else [replace(unit, low=wanted.low, high=wanted.high)]
+        fresh = (
+            [unit if known and wanted.kind == "float" else binary]
+            if wanted.whole
+            else [replace(unit, low=wanted.low, high=wanted.high)]
+        )
     else:
         fresh = [TensorSpec(())]
     return ([known] if known else []) + fresh
@@ -160,7 +172,7 @@ def _bases(known: TensorSpec | None, wanted: Expectation) -> list[TensorSpec]:
 def _named_bases(node: Draft, wanted: Expectation) -> list[TensorSpec]:
     """Where the consumer says little, the leaf's name may say more."""
     name = (node.name or "").lower()
-    if node.spec is not None or not wanted.weak or wanted.kind != "float":
+    if node.spec is not None or not wanted.weak or wanted.kind == "int" or wanted.whole:
         return []
     if "mask" in name:
         return [TensorSpec((), "int", 0, 2)]

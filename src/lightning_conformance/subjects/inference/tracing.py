@@ -139,7 +139,9 @@ class Trace:
     def _note_classes(self, args: Any, kwargs: Any, indices: torch.Tensor) -> None:
         dim = args[1] if len(args) > 1 else kwargs.get("dim", -1)
         if isinstance(dim, int) and args and args[0].dim():
-            self.classes[id(indices)] = int(args[0].shape[dim if -args[0].dim() <= dim < args[0].dim() else -1])
+            self.classes[id(indices)] = int(
+                args[0].shape[dim if -args[0].dim() <= dim < args[0].dim() else -1]
+            )
 
     def replay(self, target: torch.Tensor, path: Path, leaf: torch.Tensor) -> torch.Tensor | None:
         """The tensor that ``target`` would have been, had the leaf at ``path`` been ``leaf``.
@@ -166,7 +168,9 @@ class Trace:
         needed, way = {id(target)}, []
         for operation in reversed(self.tape):
             mine = any(id(o) in needed for o in operation.outputs)
-            if mine and any(path in self.leaves_of(t) for t in tensors_in((operation.args, operation.kwargs))):
+            if mine and any(
+                path in self.leaves_of(t) for t in tensors_in((operation.args, operation.kwargs))
+            ):
                 way.append(operation)
                 needed.update(id(t) for t in tensors_in((operation.args, operation.kwargs)))
         return way[::-1]
