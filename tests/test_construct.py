@@ -18,14 +18,12 @@ from torch import nn
 
 from lightning_conformance.errors import SubjectError, UsageError
 from lightning_conformance.lightning_api import installed_packages
-from lightning_conformance.subjects.construct import (
-    Constructor,
-    configured_class,
-    load_config,
-    parameters,
-    parse_init,
-)
-from lightning_conformance.subjects.target import parse_target, preserved_sys_path
+from lightning_conformance.subjects.arguments import parse_init
+from lightning_conformance.subjects.config import configured_class, load_config
+from lightning_conformance.subjects.construct import Constructor
+from lightning_conformance.subjects.importing import preserved_sys_path
+from lightning_conformance.subjects.parameters import parameters
+from lightning_conformance.subjects.target import parse_target
 from lightning_conformance.subjects.tracebacks import user_traceback
 
 PACKAGES = installed_packages()

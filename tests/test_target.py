@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import pickle
 import sys
@@ -11,7 +12,9 @@ import pytest
 from lightning_conformance.errors import SubjectError, UsageError
 from lightning_conformance.lightning_api import installed_packages
 from lightning_conformance.subjects import target as target_module
-from lightning_conformance.subjects.target import modules_in_source, parse_target, preserved_sys_path
+from lightning_conformance.subjects.importing import preserved_sys_path
+from lightning_conformance.subjects.lookup import modules_in_source
+from lightning_conformance.subjects.target import parse_target
 from lightning_conformance.subjects.tracebacks import user_frames, user_traceback
 
 PACKAGES = [package.name for package in installed_packages()]
@@ -242,8 +245,8 @@ def test_a_file_and_its_dotted_module_are_one(tmp_path):
 
 def test_a_module_loaded_by_someone_else_is_used(tmp_path):
     path = write(tmp_path, "loaded.py", "def make(): ...")
-    spec = target_module.importlib.util.spec_from_file_location("under.another_name", path)
-    module = target_module.importlib.util.module_from_spec(spec)
+    spec = importlib.util.spec_from_file_location("under.another_name", path)
+    module = importlib.util.module_from_spec(spec)
     sys.modules["under.another_name"] = module
     try:
         spec.loader.exec_module(module)

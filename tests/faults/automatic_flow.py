@@ -201,9 +201,9 @@ class OptimizerStepForgetsSuper(pl.LightningModule):
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 
-    def optimizer_step(
+    def optimizer_step(  # FAULT: OptimizerStepForgetsSuper
         self, epoch, batch_idx, optimizer, *args, **kwargs
-    ):  # FAULT: OptimizerStepForgetsSuper
+    ):
         self.history.append(optimizer.param_groups[0]["lr"])
 
     def configure_optimizers(self):

@@ -214,9 +214,9 @@ class SchedulerTooShort(L.LightningModule):
 
     def configure_optimizers(self):
         optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(
+        cycle = torch.optim.lr_scheduler.OneCycleLR(  # FAULT: SchedulerTooShort
             optimizer, 0.1, total_steps=self.steps
-        )  # FAULT: SchedulerTooShort
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
 

@@ -59,9 +59,9 @@ class LogsAsTrainingLoss(L.LightningModule):
     def training_step(self, batch, batch_idx):
         series, target = batch
         loss = F.huber_loss(self.out(self.rnn(series)[0][:, -1]), target)
-        self.log(
+        self.log(  # FAULT: LogsAsTrainingLoss
             "training_loss", loss, on_step=False, on_epoch=True, prog_bar=True
-        )  # FAULT: LogsAsTrainingLoss
+        )
         return loss
 
     def configure_optimizers(self):
@@ -79,11 +79,11 @@ class ReturnsLogDictionary(L.LightningModule):
     def training_step(self, batch, batch_idx):
         tokens, label = batch
         loss = F.cross_entropy(self.fc(self.embed(tokens)), label)
-        return {
+        return {  # FAULT: ReturnsLogDictionary
             "loss": loss,
             "log": {"train_loss": loss},
             "progress_bar": {"train_loss": loss},
-        }  # FAULT: ReturnsLogDictionary
+        }
 
     def configure_optimizers(self):
         return torch.optim.Adam(self.parameters(), lr=1e-3)
@@ -176,9 +176,9 @@ class LoggerSwitchedOff(L.LightningModule):
     def training_step(self, batch, batch_idx):
         noise = torch.randn_like(batch)
         loss = F.mse_loss(self.net(batch + noise), noise)
-        self.log(
+        self.log(  # FAULT: LoggerSwitchedOff
             "train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, logger=False
-        )  # FAULT: LoggerSwitchedOff
+        )
         return loss
 
     def configure_optimizers(self):

@@ -155,9 +155,9 @@ class ReducesWithSum(pl.LightningModule):
     def training_step(self, batch, batch_idx):
         user, item, rating = batch
         loss = F.mse_loss((self.user(user) * self.item(item)).sum(-1), rating)
-        self.log(
+        self.log(  # FAULT: ReducesWithSum
             "train_loss", loss, on_step=False, on_epoch=True, reduce_fx=torch.sum
-        )  # FAULT: ReducesWithSum
+        )
         return loss
 
     def configure_optimizers(self):
@@ -292,9 +292,9 @@ class ConstantBatchSize(pl.LightningModule):
     def training_step(self, batch, batch_idx):
         x, y = batch
         loss = F.cross_entropy(self.net(x), y)
-        self.log(
+        self.log(  # FAULT: ConstantBatchSize
             "train_loss", loss, on_epoch=True, batch_size=self.hparams.batch_size
-        )  # FAULT: ConstantBatchSize
+        )
         return loss
 
     def configure_optimizers(self):

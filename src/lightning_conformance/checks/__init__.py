@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from lightning_conformance.checks import closure, completion, logging, loss, parameters
 from lightning_conformance.checks.registry import CHECKS, Check, all_checks, find_check, judge
-from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable, Outcome, Severity, Verdict
+from lightning_conformance.checks.verdict import (
+    Finding,
+    Inconclusive,
+    NotApplicable,
+    Outcome,
+    Severity,
+    Verdict,
+)
 
 __all__ = [
     "CHECKS",

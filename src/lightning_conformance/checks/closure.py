@@ -80,9 +80,7 @@ def _dropped_closure(recording: Recording) -> Finding | None:
 
 
 def _own_backward(recording: Recording) -> Iterator[Finding]:
-    own = [
-        b for b in recording.all(BackwardRan) if b.in_training_step and not b.through_lightning
-    ]
+    own = [b for b in recording.all(BackwardRan) if b.in_training_step and not b.through_lightning]
     returned = any(step.loss for step in recording.steps)
     of_loss = [b for b in own if b.of_returned_loss] or ([] if returned else own)
     if not of_loss:
@@ -175,7 +173,9 @@ def _steps_without_backward(recording: Recording) -> Iterator[Finding]:
         if not recording.optimizers:
             raise NotApplicable("configure_optimizers returned no optimizer")
         if not any(b.in_training_step for b in recording.all(BackwardRan)):
-            raise Inconclusive("no loss was returned, so there was nothing to differentiate (see loss_returned)")
+            raise Inconclusive(
+                "no loss was returned, so there was nothing to differentiate (see loss_returned)"
+            )
         return
     early = _early_steps(recording)
     empty = [s for s in recording.all(OptimizerStepped) if not s.in_training_step and not s.with_gradient]
@@ -186,7 +186,11 @@ def _steps_without_backward(recording: Recording) -> Iterator[Finding]:
             "optimizer.step(closure=optimizer_closure)",
             early[0].place or recording.method_place("optimizer_step"),
         )
-    elif empty and not any(recording.all(BackwardRan)) and any(s.loss and s.loss.requires_grad for s in recording.steps):
+    elif (
+        empty
+        and not any(recording.all(BackwardRan))
+        and any(s.loss and s.loss.requires_grad for s in recording.steps)
+    ):
         yield Finding(
             f"{count(len(empty), 'optimizer step')} and no backward pass: the optimizer had no gradient to apply.",
             "The overridden backward hook does not run a backward pass.",
@@ -264,7 +268,10 @@ def _steps_without_gradient(
         fix = "opt.zero_grad(); self.manual_backward(loss); opt.step()  # in this order"
         place = cleared.place
     else:
-        cause, place = "No backward pass gave a gradient to the parameters that this optimizer holds.", empty[0].place
+        cause, place = (
+            "No backward pass gave a gradient to the parameters that this optimizer holds.",
+            empty[0].place,
+        )
         fix = "self.manual_backward(loss)  # before opt.step(); the optimizer over self.parameters()"
     yield Finding(
         f"none of {count(len(steps), 'optimizer step')} had a gradient to apply, although "

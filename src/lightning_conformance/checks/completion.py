@@ -151,7 +151,9 @@ def explain(failure: Failure) -> Explanation | None:
     for known in EXPLANATIONS:
         match = re.search(known.pattern, f"{failure.type}: {failure.message}")
         if match and not (known.pattern.startswith("KeyError") and not _is_logged_name(failure)):
-            return Explanation(known.pattern, *(match.expand(t) for t in (known.cause, known.fix, known.method)))
+            return Explanation(
+                known.pattern, *(match.expand(t) for t in (known.cause, known.fix, known.method))
+            )
     return None
 
 

@@ -47,7 +47,11 @@ def _log_calls(recording: Recording) -> list[LogCall]:
 def _finished_epochs(recording: Recording) -> list[int]:
     """The epochs that came to their end."""
     failure = recording.failure
-    return [e for e in range(recording.epochs) if failure is None or (failure.at is not None and e < failure.at.epoch)]
+    return [
+        e
+        for e in range(recording.epochs)
+        if failure is None or (failure.at is not None and e < failure.at.epoch)
+    ]
 
 
 @check(family="logging")
@@ -121,7 +125,9 @@ def _never_arrived(name: str, calls: list[LogCall]) -> Finding:
 
 def _near_misses(recording: Recording) -> tuple[list[str], set[str]]:
     """Names of the training hooks that look like, or carry the value of, the training loss; the latter apart."""
-    losses = {(s.at.epoch, s.at.batch): s.loss.value for s in recording.steps if s.loss and s.loss.value is not None}
+    losses = {
+        (s.at.epoch, s.at.batch): s.loss.value for s in recording.steps if s.loss and s.loss.value is not None
+    }
     calls = [c for c in recording.all(LogCall) if c.at.stage == "train"]
     same = {
         c.name
@@ -174,7 +180,9 @@ def train_loss_logged_once_per_epoch(recording: Recording) -> Iterator[Finding]:
         return
     name = recording.train_loss_name
     calls = _log_calls(recording)
-    seen = ", ".join(f"{count(each, 'time')} in epoch {epoch}" for epoch, each in zip(epochs, counts, strict=True))
+    seen = ", ".join(
+        f"{count(each, 'time')} in epoch {epoch}" for epoch, each in zip(epochs, counts, strict=True)
+    )
     call = calls[0] if calls else None
     yield Finding(
         f"`{name}` reached the logger {seen}; expected once per epoch.",
@@ -243,7 +251,9 @@ def train_loss_is_epoch_mean(recording: Recording) -> Iterator[Finding]:
             yield finding
             return
     if not judged:
-        raise Inconclusive("there is no single value of an epoch to compare, or no loss of a step (see the checks above)")
+        raise Inconclusive(
+            "there is no single value of an epoch to compare, or no loss of a step (see the checks above)"
+        )
 
 
 def _last_step_of_each_batch(recording: Recording, epoch: int) -> list[tuple[float, int | None]]:
@@ -323,8 +333,14 @@ def _recognise(
     for what, number_ in named.values():
         if number_ is not None and _close(value, number_):
             return what, "What is logged is no mean over the epoch.", "error"
-    if len(logged) == len(losses) and all(_close(a, b) for a, b in zip(logged, _running(losses), strict=True)):
-        return "Its steps log a running sum.", "The sum over the epoch so far is logged in each step.", "error"
+    if len(logged) == len(losses) and all(
+        _close(a, b) for a, b in zip(logged, _running(losses), strict=True)
+    ):
+        return (
+            "Its steps log a running sum.",
+            "The sum over the epoch so far is logged in each step.",
+            "error",
+        )
     if len(logged) == len(losses) and _is_some_mean(value, logged, sizes):
         return (
             "It is the mean of what self.log was given, which is not the returned loss.",
@@ -345,4 +361,3 @@ def _running(values: Sequence[float]) -> list[float]:
 
 def _is_some_mean(value: float, logged: Sequence[float], sizes: Sequence[int] | None) -> bool:
     return _close(value, _mean(logged, sizes)) or _close(value, _mean(logged, None))
-

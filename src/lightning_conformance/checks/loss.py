@@ -212,7 +212,9 @@ def _not_finite(
     if recording.batch_source == "inferred":
         cause += f" The batch was inferred ({recording.batch_text}): give --lightning-batch if such values cannot occur."
     place = return_place(recording, "training_step")
-    return Finding(seen, cause, "Use a stable form (..._with_logits, logsumexp, clamp), or a smaller step.", place)
+    return Finding(
+        seen, cause, "Use a stable form (..._with_logits, logsumexp, clamp), or a smaller step.", place
+    )
 
 
 @check(family="loss", explains_crash=True)

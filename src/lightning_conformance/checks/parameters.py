@@ -80,7 +80,11 @@ def _why_nothing(recording: Recording) -> tuple[str, str, Place | None]:
     configure = recording.method_place("configure_optimizers")
     step = recording.method_place("training_step")
     if not recording.optimizers:
-        return "configure_optimizers returned no optimizer: is its `return` missing?", "return optimizer", configure
+        return (
+            "configure_optimizers returned no optimizer: is its `return` missing?",
+            "return optimizer",
+            configure,
+        )
     if recording.automatic and not any(s.loss for s in recording.steps):
         return "training_step returns no loss (see loss_returned).", f"return {loss_name(recording)}", step
     if not passes:

@@ -70,7 +70,11 @@ def find_call(recording: Recording, method: str, attribute: str) -> Place | None
     if source is None or tree is None:
         return None
     for node in _own_nodes(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == attribute:
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == attribute
+        ):
             return line_of(source, node)
     return None
 

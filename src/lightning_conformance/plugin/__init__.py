@@ -10,7 +10,11 @@ from lightning_conformance.plugin.collection import (
     pytest_generate_tests,
     pytest_make_collect_report,
 )
-from lightning_conformance.plugin.distribution import pytest_configure_node, pytest_sessionfinish, pytest_testnodedown
+from lightning_conformance.plugin.distribution import (
+    pytest_configure_node,
+    pytest_sessionfinish,
+    pytest_testnodedown,
+)
 from lightning_conformance.plugin.fixtures import (
     lightning_batch,
     lightning_check,

@@ -113,7 +113,9 @@ class ConformanceItem(pytest.Function):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_marker(MARKER)
-        self.add_marker(pytest.mark.xdist_group(group_name(self.lightning_subject, self.lightning_environment)))
+        self.add_marker(
+            pytest.mark.xdist_group(group_name(self.lightning_subject, self.lightning_environment))
+        )
 
     @property
     def lightning_subject(self) -> Subject:
@@ -136,7 +138,11 @@ class ConformanceItem(pytest.Function):
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize whoever uses the fixtures over subject, environment and, for a suite, check."""
-    names = [n for n in ("lightning_subject", "lightning_environment", "lightning_check") if n in metafunc.fixturenames]
+    names = [
+        n
+        for n in ("lightning_subject", "lightning_environment", "lightning_check")
+        if n in metafunc.fixturenames
+    ]
     if not names:
         return
     state = state_of(metafunc.config)
@@ -168,5 +174,9 @@ def _cells(state: State, subjects: list[Subject], names: list[str]) -> Iterator[
                     "lightning_environment": environment,
                     "lightning_check": check.name if check else None,
                 }
-                parts = [short, environment.name if "lightning_environment" in names else "", check.name if check else ""]
+                parts = [
+                    short,
+                    environment.name if "lightning_environment" in names else "",
+                    check.name if check else "",
+                ]
                 yield pytest.param(*(values[n] for n in names), marks=marks, id="-".join(filter(None, parts)))

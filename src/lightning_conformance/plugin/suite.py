@@ -78,7 +78,11 @@ def suite_subjects(metafunc: pytest.Metafunc) -> list[Subject]:
 
 
 def as_subject(
-    module: Any, config: pytest.Config, train_loss: str, init: Mapping[str, Any] | None = None, batch: Any = None
+    module: Any,
+    config: pytest.Config,
+    train_loss: str,
+    init: Mapping[str, Any] | None = None,
+    batch: Any = None,
 ) -> Subject:
     """A subject for whatever names a module."""
     from lightning_conformance.subjects.subject import Subject, SubjectOptions

@@ -160,7 +160,9 @@ def _method_source(cls: type, name: str, member: Any) -> MethodSource | None:
         return None
     offset = next((i for i, line in enumerate(lines) if line.lstrip().startswith(("def ", "async def "))), 0)
     text = textwrap.dedent("".join(lines[offset:]))
-    place = Place(function.__code__.co_filename, first + offset, function.__qualname__, lines[offset].rstrip("\n"))
+    place = Place(
+        function.__code__.co_filename, first + offset, function.__qualname__, lines[offset].rstrip("\n")
+    )
     return MethodSource(name, place, text)
 
 

@@ -263,4 +263,3 @@ def _heard_warnings(tape: Tape, places: Places) -> Iterator[None]:
         warnings.simplefilter("always")
         warnings.showwarning = hear
         yield
-

@@ -12,7 +12,9 @@ from typing import Any
 from lightning_conformance.errors import SubjectError, UsageError
 from lightning_conformance.lightning_api import LightningPackage, is_datamodule, package_of
 from lightning_conformance.subjects.batch_spec import TensorSpec, parse_batch_spec, spec_of
-from lightning_conformance.subjects.construct import Constructor, load_config, parse_init
+from lightning_conformance.subjects.arguments import parse_init
+from lightning_conformance.subjects.config import configured_class, load_config
+from lightning_conformance.subjects.construct import Constructor
 from lightning_conformance.subjects.own_loaders import first_own_batch
 from lightning_conformance.subjects.sources import (
     BatchSource,
@@ -92,23 +94,13 @@ class Subject:
         Raises:
             UsageError: Constructor arguments that do not fit, a config that cannot be read.
         """
-        obj, init = self.object, {}
+        obj, init = self.object, dict[str, Any]()
         if self.options.config:
             class_path, init = load_config(self.base / self.options.config)
-            obj = self._configured_class(class_path) if class_path else obj
+            obj = configured_class(obj, class_path) if class_path else obj
         given = self.options.init
-        init.update(given if isinstance(given, Mapping) else parse_init(given))
+        init.update(given if isinstance(given, Mapping) else parse_init(given, obj))
         return Constructor(obj, label=self.label, init=init or None)
-
-    def _configured_class(self, class_path: str) -> Any:
-        module, _, name = class_path.rpartition(".")
-        cls = parse_target(f"{module}:{name}", self.base).resolve() if module else self.object
-        if isinstance(self.object, type) and not (isinstance(cls, type) and issubclass(cls, self.object)):
-            raise UsageError(
-                f"the config's class_path {class_path!r} is not {self.label}, nor a subclass of it.",
-                "Name the class in --lightning-module, or correct the config.",
-            )
-        return cls
 
     def check_words(self) -> None:
         """See that what the user said can be meant: target, constructor arguments, batch.

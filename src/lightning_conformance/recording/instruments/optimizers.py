@@ -77,9 +77,7 @@ class OptimizerWatch:
     def _before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         tape = self._tape
         by_hand = tape.in_training_step or not tape.lightning_step
-        values = (
-            [fingerprint(p) for p in optimizer_parameters(optimizer)] if tape.in_training_step else None
-        )
+        values = [fingerprint(p) for p in optimizer_parameters(optimizer)] if tape.in_training_step else None
         self._entered.append(
             (optimizer, self._places.here() if by_hand else None, values, _gradients(optimizer))
         )

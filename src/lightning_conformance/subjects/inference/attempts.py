@@ -113,7 +113,7 @@ class Judge:
             if not leaves or (not unknown and (expectation.weak or expectation.is_met_by(operand))):
                 continue
             for path in [*unknown[::-1], *sorted(leaves - set(unknown), key=str)[::-1]]:
-                specs = Solver(self.trace, self.draft, self.batch).for_expectation(operand, path, expectation)
+                specs = Solver(self.trace, self.draft, self.batch, self.seen).for_expectation(operand, path, expectation)
                 drafts = [d for s in specs if (d := self.draft.with_spec(path, s)) not in self.seen]
                 if drafts:
                     self.trace.throw(Mismatch(drafts))

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -59,8 +60,9 @@ def infer_batch(
         with quiet_and_traceless() as folder, Watchdog(budget_seconds):
             found = run.search(folder)
             verified = found and run.verify(found, folder)
-    except OutOfTime:
+    except OutOfTime as late:
         verified = None
+        run.late = _place(late)
     if verified is not None:
         return replace(verified, attempts=run.count, seconds=time.monotonic() - started)
     raise run.failure(time.monotonic() - started)
@@ -76,6 +78,7 @@ class _Run:
         self.count = 0
         self.reports: list[Report] = []
         self.rejected: Exception | None = None
+        self.late = ""
 
     def search(self, folder: str) -> Inference | None:
         """Search with one batch size after the other, on one instance each."""
@@ -142,6 +145,8 @@ class _Run:
         report = next((r for r in self.reports if r.furthest), None)
         outcome = (report.furthest or report.best) if report else None
         effort = f"{self.count} training steps tried in {seconds:.1f} s"
+        if self.late:
+            effort += f"; the time ran out at {self.late}"
         if outcome is None:
             example = "--lightning-batch 'x: float[5,10], y: int[5]<2'"
             return SubjectError("batch", f"no batch was found ({effort})", f"Describe the batch: {example}")
@@ -173,7 +178,7 @@ def spec_of_draft(draft: Draft, size: int) -> BatchSpec:
     def symbolic(spec: TensorSpec) -> TensorSpec:
         at = next((i for i, dim in enumerate(spec.shape) if dim == size), None)
         shape = tuple("B" if i == at else dim for i, dim in enumerate(spec.shape))
-        return replace(spec, shape=shape)  # type: ignore[arg-type]
+        return replace(spec, shape=shape)
 
     filled = _filled(draft, size)
     return BatchSpec(map_tensors(finished(filled, UNUSED), symbolic), size)
@@ -208,7 +213,7 @@ def _package(module: Any) -> LightningPackage:
     return package
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """The innermost line that belongs to neither torch nor Lightning."""
     frames = traceback.extract_tb(error.__traceback__)
     libraries = (
@@ -218,7 +223,7 @@ def _place(error: Exception) -> str:
         "/lightning_fabric/",
         "/lightning_conformance/",
     )
-    own = [f for f in frames if not any(part in f.filename.replace("\\", "/") for part in libraries)]
+    own = [f for f in frames if not set(libraries) & set(Path(f.filename).parts)]
     frame = own[-1] if own else (frames[-1] if frames else None)
     return f"{frame.filename}:{frame.lineno} in {frame.name}" if frame else "an unknown place"
 

@@ -52,7 +52,9 @@ class _Absorbing:
 def absorbing_logger(package: LightningPackage) -> Any:
     """A logger that accepts everything, ``self.logger.experiment`` included, and keeps nothing."""
 
-    class AbsorbingLogger(package.Logger):  # type: ignore[misc]
+    base: Any = package.Logger
+
+    class AbsorbingLogger(base):  # type: ignore[misc]
         name = "inference"
         version = 0
         experiment = _Absorbing()

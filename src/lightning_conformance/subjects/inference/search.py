@@ -1,4 +1,4 @@
-"""The search: each attempt's outcome says how to change the draft, and the most plausible draft goes first."""
+"""The search: each attempt's outcome says how to change the draft; the most plausible draft goes first."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ from lightning_conformance.subjects.inference.tracing import Mismatch, RankRevea
 
 OWN_ERRORS = (NameError, ImportError, NotImplementedError, RecursionError, OSError)
 SAME_ERROR_LIMIT = 4
+CONTAINER = re.compile(r"Tensor|tuple|dict|list|Probe|forward\(\)|unpack")
+PATIENCE = 30  # attempts without one that gets further
+ABOUT_VALUES = (ValueError, IndexError, KeyError, AssertionError)
 ENOUGH_AFTER_SUCCESS = 12
 
 
@@ -54,6 +57,7 @@ class Search:
         self.report = Report()
         self._order = itertools.count()
         self._queue: list[tuple[float, int, int, Draft]] = []
+        self._furthest, self._idle = (0, 0), 0
         self._errors: dict[str, set[Draft]] = {}
         self._push(Draft(), 0, 0)
 
@@ -71,7 +75,7 @@ class Search:
         return draft.with_spec(path, replace(self.first_leaf, shape=shape))
 
     def go(self) -> Report:
-        """Search until a spotless batch is found, the queue or the budget is empty, or the module is at fault."""
+        """Search until a batch is spotless, the queue or the budget empty, or the module at fault."""
         since = 0
         while self._queue and self.attempts.count < self.budget and time.monotonic() < self.attempts.deadline:
             penalty, _, _, draft = heapq.heappop(self._queue)
@@ -85,7 +89,9 @@ class Search:
             since += self.report.best is not None
             if since > ENOUGH_AFTER_SUCCESS:
                 break
-            if outcome.error is not None and self._is_own(outcome) and self.report.best is None:
+            if self._is_stuck(outcome):
+                break
+            if outcome.error is not None and self._is_own(outcome, outcome.error) and self.report.best is None:
                 self.report.own = outcome.error
                 break
             for rank, child in enumerate(self._children(outcome)):
@@ -94,13 +100,23 @@ class Search:
             self.report.own = self.report.furthest.error if self.report.furthest else None
         return self.report
 
+    def _is_stuck(self, outcome: Outcome) -> bool:
+        """Whether many attempts have brought nothing new: a known structure, or an operation more."""
+        progress = (sum(1 for _ in outcome.draft.leaves()), outcome.trace.operations)
+        if progress > self._furthest:
+            self._furthest, self._idle = progress, 0
+        self._idle += 1
+        return self._idle > PATIENCE
+
     def _is_always_the_same(self) -> bool:
         """Whether all attempts met one error, and no leaf had a part in it."""
         if len(self._errors) != 1 or self._queue:
             return False
         drafts = next(iter(self._errors.values()))
-        is_untouched = self.report.furthest is not None and not self.report.furthest.trace.used
-        return is_untouched or len(drafts) >= SAME_ERROR_LIMIT - 1
+        furthest = self.report.furthest
+        if furthest is None or not furthest.trace.used:
+            return furthest is not None
+        return len(drafts) >= SAME_ERROR_LIMIT - 1 and not isinstance(furthest.error, ABOUT_VALUES)
 
     def _keep(self, outcome: Outcome) -> None:
         outcome.remarks += dimension_remarks(outcome.draft, self.batch)
@@ -108,9 +124,8 @@ class Search:
         if best is None or len(outcome.remarks) < len(best.remarks):
             self.report.best = outcome
 
-    def _is_own(self, outcome: Outcome) -> bool:
+    def _is_own(self, outcome: Outcome, error: Exception) -> bool:
         """Whether no batch leaf has a part in the error, or it stays the same whatever is proposed."""
-        error = outcome.error
         furthest = self.report.furthest
         if furthest is None or outcome.trace.operations >= furthest.trace.operations:
             self.report.furthest = outcome
@@ -127,7 +142,10 @@ class Search:
         same.add(outcome.draft)
         if not outcome.trace.used and not outcome.trace.last_shape and outcome.draft.kind != "unknown":
             return not isinstance(error, TypeError | ValueError | IndexError | KeyError)
-        return len(same) >= SAME_ERROR_LIMIT and stop is not None and stop.error is error
+        if stop is not None and stop.error is error:
+            return len(same) >= SAME_ERROR_LIMIT
+        is_about_batch = isinstance(error, ABOUT_VALUES) or bool(CONTAINER.search(str(error)))
+        return len(same) >= SAME_ERROR_LIMIT and not is_about_batch
 
     def _children(self, outcome: Outcome) -> Iterator[Draft]:
         reason, draft = outcome.reason, outcome.draft
@@ -146,7 +164,7 @@ class Search:
     def _after_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
         draft, stop = outcome.draft, outcome.trace.stop
         if stop is not None and stop.error is error:
-            solver = Solver(outcome.trace, draft, self.batch)
+            solver = Solver(outcome.trace, draft, self.batch, self.attempts.seen)
             for operand, leaves in stop.operands:
                 for path in _unknown_first(draft, leaves):
                     for spec in solver.for_failure(stop, operand, path, stop.args, stop.kwargs):
@@ -162,7 +180,7 @@ class Search:
                     yield draft.with_spec(path, replace(node.spec, shape=stand_in(rank, self.batch).shape))
 
     def _after_python_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
-        """Errors that no torch operation raised: an unpacked shape, a missing dimension, a missing argument."""
+        """Errors that no torch operation raised: an unpacked shape, a missing argument."""
         draft, shape = outcome.draft, outcome.trace.last_shape
         expected = re.search(r"expected (\d+)", str(error))
         if shape is not None and isinstance(error, ValueError | IndexError):
@@ -241,10 +259,10 @@ def _unknown_first(draft: Draft, leaves: Any) -> list[Path]:
 
 
 def _speaks_of_batch(error: AttributeError) -> bool:
-    return bool(re.search(r"'(Tensor|tuple|dict|list|ProbedDict|ProbedObject)' object", str(error)))
+    return bool(re.search(r"'(Tensor|tuple|dict|list|ProbedObject)' object", str(error)))
 
 
-def _signature(error: Exception) -> str:
+def _signature(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__} {place} {error}"

@@ -22,8 +22,8 @@ PLAIN = set(
     "dropout round clamp".split()
 )
 ALTERNATIVES = 4
-REPLAYS = 500
-SECONDS = 1.5
+REPLAYS = 300
+SECONDS = 0.7
 STAND_INS = {0: (), 1: (TIME + 4,), 2: (TIME + 4, 8), 3: (3, SIDE, SIDE), 4: (3, 8, SIDE, SIDE)}
 SINGLE_NAMES = ("user", "item", "idx", "index", "label", "class", "target", "cat", "genre", "movie", "step")
 FEW = torch.Generator()
@@ -46,10 +46,11 @@ class Solver:
         trace: The attempt, up to where it stopped.
         draft: What was fed.
         batch: The batch size.
+        seen: Drafts tried before, which are not found again.
     """
 
-    def __init__(self, trace: Trace, draft: Draft, batch: int) -> None:
-        self.trace, self.draft, self.batch = trace, draft, batch
+    def __init__(self, trace: Trace, draft: Draft, batch: int, seen: set[Draft]) -> None:
+        self.trace, self.draft, self.batch, self.seen = trace, draft, batch, seen
 
     def for_expectation(self, operand: torch.Tensor, path: Path, wanted: Expectation) -> list[TensorSpec]:
         """Leaves at ``path`` that make ``operand`` meet an expectation, the most plausible first."""
@@ -66,7 +67,9 @@ class Solver:
         for goal in self._goals(wanted, node.name):
             specs = self._specs(path, operand, goal, wanted)
             check = lambda leaf, goal=goal: self._passes(operand, path, leaf, lambda v: is_met(v, goal))  # noqa: E731
-            found += self._first(specs, check, 2)
+            found += self._first(path, specs, check, 1 if node.spec else 2)
+            if found and node.spec:
+                break
         return _unique(found)[:ALTERNATIVES]
 
     def for_failure(
@@ -85,7 +88,7 @@ class Solver:
 
         others = [tuple(t.shape) for t, _ in stop.operands if t is not operand]
         specs = self._failing(path, operand, others)
-        return self._first(specs, lambda leaf: self._passes(operand, path, leaf, runs), ALTERNATIVES)
+        return self._first(path, specs, lambda leaf: self._passes(operand, path, leaf, runs), ALTERNATIVES)
 
     def _passes(
         self, operand: torch.Tensor, path: Path, leaf: torch.Tensor, check: Callable[[torch.Tensor], bool]
@@ -94,14 +97,15 @@ class Solver:
         return value is not None and check(value)
 
     def _first(
-        self, specs: Iterator[TensorSpec], check: Callable[[torch.Tensor], bool], count: int
+        self, path: Path, specs: Iterator[TensorSpec], check: Callable[[torch.Tensor], bool], count: int
     ) -> list[TensorSpec]:
         found: list[TensorSpec] = []
         until = min(time.monotonic() + SECONDS, self.trace.deadline)
         for tried, spec in enumerate(specs):
             if len(found) >= count or tried > REPLAYS or time.monotonic() > until:
                 break
-            if check(draw_tensor(spec, FEW.manual_seed(0))):
+            is_new = self.draft.with_spec(path, spec) not in self.seen
+            if is_new and check(draw_tensor(spec, FEW.manual_seed(0))):
                 found.append(spec)
         return found
 
