@@ -101,6 +101,10 @@ class LightningPackage:
         }
         return self.Trainer(**{**quiet, **arguments})
 
+    def optimizers_of(self, trainer: Any) -> list[Any]:
+        """The optimizers that ``configure_optimizers`` returned; Lightning puts a mock where it returned None."""
+        return [o for o in trainer.optimizers if not is_mock_optimizer(o)]
+
     def is_overridden(self, name: str, module: Any) -> bool:
         """Whether ``module`` defines the hook ``name`` itself."""
         hook = getattr(type(module), name, None)
@@ -162,6 +166,16 @@ def installed_packages() -> list[LightningPackage]:
             continue
         found.append(LightningPackage(name))
     return found
+
+
+def is_mock_optimizer(optimizer: Any) -> bool:
+    """Whether it is what Lightning uses where ``configure_optimizers`` returned None."""
+    return type(optimizer).__name__ == "_MockOptimizer"
+
+
+def raw_optimizer(optimizer: Any) -> Any:
+    """The torch optimizer behind Lightning's wrapper."""
+    return getattr(optimizer, "_optimizer", optimizer)
 
 
 def move_to_device(batch: Any, device: Any) -> Any:

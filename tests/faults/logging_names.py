@@ -76,7 +76,7 @@ class ReturnsLogDictionary(L.LightningModule):
         self.embed = nn.EmbeddingBag(30, 6)
         self.fc = nn.Linear(6, 4)
 
-    def training_step(self, batch, batch_idx):
+    def training_step(self, batch, batch_idx):  # FAULT: ReturnsLogDictionary
         tokens, label = batch
         loss = F.cross_entropy(self.fc(self.embed(tokens)), label)
         return {  # FAULT: ReturnsLogDictionary
@@ -156,7 +156,7 @@ class BypassesSelfLog(L.LightningModule):
         super().__init__()
         self.net = nn.Linear(12, 2)
 
-    def training_step(self, batch, batch_idx):
+    def training_step(self, batch, batch_idx):  # FAULT: BypassesSelfLog
         x, y = batch
         loss = F.cross_entropy(self.net(x), y)
         self.logger.log_metrics({"train_loss": loss.item()}, step=self.global_step)  # FAULT: BypassesSelfLog
@@ -331,7 +331,7 @@ EXPECTED = {
     },
     "LoggerSwitchedOff": {
         "batch": "float[5,4]",
-        "check": "train_loss_logged_once_per_epoch",
+        "check": "train_loss_logged",
         "severity": "error",
         "words": ["logger"],
         "since": None,

@@ -174,7 +174,9 @@ class StepsTheDiscriminatorTwice(L.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.latent = latent
-        self.generator = nn.Sequential(nn.Linear(latent, 8), nn.ReLU(), nn.Linear(8, 6))
+        self.generator = nn.Sequential(  # FAULT: StepsTheDiscriminatorTwice
+            nn.Linear(latent, 8), nn.ReLU(), nn.Linear(8, 6)
+        )
         self.discriminator = nn.Sequential(nn.Linear(6, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
 
     def training_step(self, real, batch_idx):
@@ -399,9 +401,9 @@ EXPECTED = {
     },
     "TogglesAndNeverUntoggles": {
         "batch": "float[5,9]",
-        "check": "weights_update",
+        "check": "closure_executed",
         "severity": "error",
-        "words": ["requires_grad"],
+        "words": ["gradient"],
         "since": (2, 0),
         "until": None,
     },

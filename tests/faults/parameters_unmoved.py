@@ -50,7 +50,7 @@ class DetachesEncoder(pl.LightningModule):
 
     def __init__(self):
         super().__init__()
-        self.encoder = nn.Sequential(nn.Linear(12, 8), nn.Tanh())
+        self.encoder = nn.Sequential(nn.Linear(12, 8), nn.Tanh())  # FAULT: DetachesEncoder
         self.regressor = nn.Linear(8, 1)
 
     def training_step(self, batch, batch_idx):
@@ -69,7 +69,7 @@ class RebuildsTensorFromFeatures(pl.LightningModule):
 
     def __init__(self):
         super().__init__()
-        self.conv = nn.Conv2d(1, 3, 3)
+        self.conv = nn.Conv2d(1, 3, 3)  # FAULT: RebuildsTensorFromFeatures
         self.mlp = nn.Linear(3, 2)
 
     def training_step(self, batch, batch_idx):
@@ -87,7 +87,7 @@ class RebuildsTensorFromFeatures(pl.LightningModule):
 class EncodesUnderNoGrad(pl.LightningModule):
     def __init__(self):
         super().__init__()
-        self.embedder = nn.EmbeddingBag(50, 8)
+        self.embedder = nn.EmbeddingBag(50, 8)  # FAULT: EncodesUnderNoGrad
         self.tower = nn.Linear(8, 4)
 
     @torch.no_grad()  # FAULT: EncodesUnderNoGrad
@@ -119,7 +119,7 @@ class LearningRateZero(pl.LightningModule):
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 
-    def configure_optimizers(self):
+    def configure_optimizers(self):  # FAULT: LearningRateZero
         return optim.SGD(self.parameters(), lr=self.lr)  # FAULT: LearningRateZero
 
 
@@ -138,8 +138,8 @@ class WarmupStaysAtZero(pl.LightningModule):
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 
-    def configure_optimizers(self):
-        optimizer = optim.Adam(self.parameters(), lr=1e-2)
+    def configure_optimizers(self):  # FAULT: WarmupStaysAtZero
+        optimizer = optim.Adam(self.parameters(), lr=1e-2)  # FAULT: WarmupStaysAtZero
         warmup = optim.lr_scheduler.LambdaLR(
             optimizer,
             lambda epoch: min(1.0, epoch // self.warmup_epochs),  # FAULT: WarmupStaysAtZero
@@ -162,12 +162,12 @@ class OneGroupAtZero(pl.LightningModule):
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 
-    def configure_optimizers(self):
+    def configure_optimizers(self):  # FAULT: OneGroupAtZero
         groups = [
             {"params": layer.parameters(), "lr": self.lr * depth}  # FAULT: OneGroupAtZero
             for depth, layer in enumerate([self.lower, self.upper])
         ]
-        return optim.AdamW(groups, lr=self.lr)
+        return optim.AdamW(groups, lr=self.lr)  # FAULT: OneGroupAtZero
 
 
 class ConfigureForgetsReturn(pl.LightningModule):
@@ -191,7 +191,7 @@ class SoftmaxOverOneLogit(pl.LightningModule):
         super().__init__()
         self.net = nn.Sequential(nn.Linear(10, 6), nn.ReLU(), nn.Linear(6, 1))
 
-    def training_step(self, batch, batch_idx):
+    def training_step(self, batch, batch_idx):  # FAULT: SoftmaxOverOneLogit
         x, y = batch
         probability = self.net(x).softmax(dim=-1)[:, 0]  # FAULT: SoftmaxOverOneLogit
         loss = F.mse_loss(probability, y.float())
@@ -209,7 +209,7 @@ class RoundsPredictions(pl.LightningModule):
         super().__init__()
         self.counter = nn.Linear(7, 3)
 
-    def training_step(self, batch, batch_idx):
+    def training_step(self, batch, batch_idx):  # FAULT: RoundsPredictions
         x, counts = batch
         predicted = torch.round(self.counter(x))  # FAULT: RoundsPredictions
         loss = F.l1_loss(predicted, counts)

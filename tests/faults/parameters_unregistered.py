@@ -119,7 +119,7 @@ class OptimizerOverHeadOnly(L.LightningModule):
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 
-    def configure_optimizers(self):
+    def configure_optimizers(self):  # FAULT: OptimizerOverHeadOnly
         return torch.optim.SGD(self.head.parameters(), lr=0.1)  # FAULT: OptimizerOverHeadOnly
 
 
@@ -136,7 +136,7 @@ class OptimizerOverCopy(L.LightningModule):
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 
-    def configure_optimizers(self):
+    def configure_optimizers(self):  # FAULT: OptimizerOverCopy
         return torch.optim.Adam(copy.deepcopy(self.net).parameters(), lr=1e-3)  # FAULT: OptimizerOverCopy
 
 
@@ -157,7 +157,7 @@ class ReplacesNetworkAfterOptimizer(L.LightningModule):
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 
-    def configure_optimizers(self):
+    def configure_optimizers(self):  # FAULT: ReplacesNetworkAfterOptimizer
         return torch.optim.SGD(self.parameters(), lr=0.1)  # FAULT: ReplacesNetworkAfterOptimizer
 
 
@@ -167,7 +167,7 @@ class LateProjection(L.LightningModule):
     def __init__(self):
         super().__init__()
         self.lstm = nn.LSTM(4, 6, batch_first=True)
-        self.projection = None
+        self.projection = None  # FAULT: LateProjection
 
     def forward(self, x):
         states, _ = self.lstm(x)
@@ -227,9 +227,9 @@ class UnfrozenButNotInOptimizer(L.LightningModule):
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 
-    def configure_optimizers(self):
+    def configure_optimizers(self):  # FAULT: UnfrozenButNotInOptimizer
         trainable = filter(lambda p: p.requires_grad, self.parameters())  # FAULT: UnfrozenButNotInOptimizer
-        return torch.optim.Adam(trainable, lr=1e-3)
+        return torch.optim.Adam(trainable, lr=1e-3)  # FAULT: UnfrozenButNotInOptimizer
 
 
 class OnlyWeightsNotBiases(L.LightningModule):
@@ -245,7 +245,7 @@ class OnlyWeightsNotBiases(L.LightningModule):
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 
-    def configure_optimizers(self):
+    def configure_optimizers(self):  # FAULT: OnlyWeightsNotBiases
         decayed = [p for p in self.parameters() if p.ndim > 1]
         groups = [{"params": decayed, "weight_decay": 0.01}]  # FAULT: OnlyWeightsNotBiases
         return torch.optim.AdamW(groups, lr=1e-3)  # FAULT: OnlyWeightsNotBiases
@@ -272,7 +272,7 @@ EXPECTED = {
         "batch": "x: float[5,10], y: int[5]<4",
         "check": "weights_update",
         "severity": "error",
-        "words": ["regist"],
+        "words": ["parameters"],
         "since": None,
         "until": None,
     },

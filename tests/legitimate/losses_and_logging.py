@@ -288,7 +288,7 @@ LEGITIMATE = {
     "EpochMeanByHand": {"batch": "x: float[5,7,3], y: float[5,1]"},
     "MetricObjectForTheLoss": {"batch": "x: float[5,9], y: int[5]<4"},
     "MetricComputedAtEpochEnd": {"batch": "float[5,10]"},
-    "TimeMajorWithBatchSize": {"batch": "x: float[7,5,4], y: int[5]<2"},
+    "TimeMajorWithBatchSize": {"batch": "x: float[7,B,4], y: int[B]<2"},
     "KeywordArgumentsOnly": {"batch": "x: float[5,7], y: float[5,1]"},
     "SharedStepWithStage": {"batch": "x: float[5,12], y: int[5]<3"},
     "StepInMixin": {"batch": "x: float[5,1,9], y: int[5]<2"},

@@ -70,7 +70,7 @@ def _dropped_closure(recording: Recording) -> Finding | None:
     asked = any(h.name == "optimizer_step" for h in recording.all(HookCalled))
     if failure is None or not asked or "closure hasn't been executed" not in failure.message:
         return None
-    place = find_call(recording, "optimizer_step", "step") or recording.method_place("optimizer_step")
+    place = find_call(recording, ["optimizer_step"], {"step"}) or recording.method_place("optimizer_step")
     return Finding(
         f"the closure was not run in {failure.at.where if failure.at else 'a step'}: no training_step, no backward.",
         "The overridden optimizer_step does not hand the closure on to the optimizer.",
@@ -128,9 +128,9 @@ def _own_steps(recording: Recording) -> Iterator[Finding]:
     if not moving:
         yield Finding(
             f"an optimizer was stepped inside training_step {count(len(own), 'time')}; no weight changed by it.",
-            "There are no gradients at that moment, so the call does nothing: it does not stop Lightning's closure "
-            "either. Under accumulate_grad_batches it applies half-accumulated gradients.",
-            "Remove the call: Lightning steps the optimizer after training_step.",
+            "There are no gradients at that moment, so zero_grad and step do nothing: they do not stop Lightning's "
+            "closure either. Under accumulate_grad_batches they throw away or apply half-accumulated gradients.",
+            "Remove the call: Lightning calls zero_grad, backward and step after training_step.",
             first.place,
             "warning",
         )
@@ -181,10 +181,18 @@ def _steps_without_backward(recording: Recording) -> Iterator[Finding]:
     empty = [s for s in recording.all(OptimizerStepped) if not s.in_training_step and not s.with_gradient]
     if early:
         yield Finding(
-            f"the optimizer stepped before the closure had run in {count(len(early), 'batch', 'batches')}.",
-            "Each step applies the gradients of the batch before (in the first batch there are none).",
+            f"the optimizer stepped {count(len(early), 'time')} without a closure run since the step before.",
+            "Such a step applies gradients that were applied already (or, in the first batch, none).",
+            "optimizer.step(closure=optimizer_closure)  # once in optimizer_step",
+            early[0].place or find_call(recording, ["optimizer_step"], {"step"}),
+        )
+    elif not _trainer_stepped(recording):
+        yield Finding(
+            f"the closure ran in {count(len(recording.steps), 'batch', 'batches')}, and no optimizer was stepped.",
+            "The overridden optimizer_step runs the closure, and does not step the optimizer.",
             "optimizer.step(closure=optimizer_closure)",
-            early[0].place or recording.method_place("optimizer_step"),
+            find_call(recording, ["optimizer_step"], {"optimizer_closure", "closure"})
+            or recording.method_place("optimizer_step"),
         )
     elif (
         empty
@@ -199,16 +207,20 @@ def _steps_without_backward(recording: Recording) -> Iterator[Finding]:
         )
 
 
+def _trainer_stepped(recording: Recording) -> bool:
+    return recording.failure is not None or any(recording.all(OptimizerStepped)) or not recording.optimizers
+
+
 def _early_steps(recording: Recording) -> list[OptimizerStepped]:
-    """Lightning's steps without a closure that no training step of the same batch came before."""
-    early, ran = [], set()
+    """Lightning's steps that no training step came before, since the last step of the same optimizer."""
+    early, fresh = [], set[int]()
     for event in recording.tape:
-        key = (event.at.epoch, event.at.batch)
         if isinstance(event, StepRan):
-            ran.add(key)
+            fresh = set(range(len(recording.optimizers)))
         elif isinstance(event, OptimizerStepped) and not event.in_training_step:
-            if key not in ran and not event.closure and event.at.hook == "optimizer_step":
+            if event.optimizer not in fresh and event.at.hook == "optimizer_step":
                 early.append(event)
+            fresh.discard(event.optimizer)
     return early
 
 
@@ -225,6 +237,18 @@ def _manual(recording: Recording) -> Iterator[Finding]:
     else:
         yield from _steps_without_gradient(recording, passes, steps)
         yield from _behind_lightning(recording, passes, steps)
+        yield from _stale_gradients(steps)
+
+
+def _stale_gradients(steps: list[OptimizerStepped]) -> Iterator[Finding]:
+    stale = [s for s in steps if s.stale]
+    if stale:
+        yield Finding(
+            f"{len(stale)} of {count(len(steps), 'optimizer step')} applied gradients of earlier steps again.",
+            "zero_grad is not called between a step and the next backward pass: new gradients are added to all old ones.",
+            "opt.zero_grad(); self.manual_backward(loss); opt.step()",
+            stale[0].place,
+        )
 
 
 def _never_backward(recording: Recording, steps: list[OptimizerStepped]) -> Iterator[Finding]:

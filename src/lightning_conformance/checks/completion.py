@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightning_conformance.checks.registry import COMPLETION, check
+from lightning_conformance.checks.source import (
+    find_attribute_assignment,
+    find_call,
+    return_place,
+    step_methods,
+)
 from lightning_conformance.checks.verdict import Finding
-from lightning_conformance.recording.model import Failure, Recording
+from lightning_conformance.recording.model import BackwardRan, Failure, OptimizerStepped, Place, Recording
 
 
 @dataclass(frozen=True)
@@ -20,15 +27,24 @@ class Explanation:
         cause: What the author did.
         fix: What to write instead; ``\\1`` stands for the pattern's first group.
         method: The method that the finding points to, where no line of the user's raised it.
+        near: A method that is missing; the finding points to the one that is spelt most like it.
     """
 
     pattern: str
     cause: str
     fix: str
     method: str = ""
+    near: str = ""
 
 
 EXPLANATIONS = (
+    Explanation(
+        r"Tried to step \d+ times",
+        "The scheduler was told a total number of steps (total_steps, or epochs and steps_per_epoch) that is smaller "
+        "than the run.",
+        "OneCycleLR(optimizer, max_lr, total_steps=self.trainer.estimated_stepping_batches)",
+        "configure_optimizers",
+    ),
     Explanation(
         r"Support for `(\w+_epoch_end)` has been removed",
         r"`\1` was removed in Lightning 2.0; Lightning 1.x calls it with the list of what the steps returned.",
@@ -46,11 +62,13 @@ EXPLANATIONS = (
         r"No `training_step\(\)` method defined",
         "The class defines no training_step; a misspelt one is not called.",
         "def training_step(self, batch, batch_idx): ...",
+        near="training_step",
     ),
     Explanation(
         r"No `configure_optimizers\(\)` method defined",
         "The class defines no configure_optimizers; a misspelt one is not called.",
         "def configure_optimizers(self): return torch.optim.Adam(self.parameters(), lr=1e-3)",
+        near="configure_optimizers",
     ),
     Explanation(
         r"closure hasn't been executed",
@@ -113,8 +131,8 @@ EXPLANATIONS = (
     ),
     Explanation(
         r"KeyError: '(\w+)'",
-        r"The key '\1' is not there. With on_step=True and on_epoch=True Lightning logs the names `<name>_step` "
-        "and `<name>_epoch`; trainer.logged_metrics knows nothing under the plain name while training_step runs.",
+        r"The key '\1' is not there. With on_step=True and on_epoch=True Lightning logs the names `\1_step` "
+        r"and `\1_epoch`; trainer.logged_metrics knows nothing under the plain name while training_step runs.",
         "Use the value at hand, or self.trainer.callback_metrics at the end of the epoch.",
     ),
     Explanation(
@@ -151,8 +169,11 @@ def explain(failure: Failure) -> Explanation | None:
     for known in EXPLANATIONS:
         match = re.search(known.pattern, f"{failure.type}: {failure.message}")
         if match and not (known.pattern.startswith("KeyError") and not _is_logged_name(failure)):
-            return Explanation(
-                known.pattern, *(match.expand(t) for t in (known.cause, known.fix, known.method))
+            return replace(
+                known,
+                cause=match.expand(known.cause),
+                fix=match.expand(known.fix),
+                method=match.expand(known.method),
             )
     return None
 
@@ -197,8 +218,8 @@ def training_completes(recording: Recording) -> Iterator[Finding]:
 def _stopped(recording: Recording, failure: Failure) -> Finding:
     known = explain(failure)
     place = failure.place
-    if known and known.method and (place is None or failure.from_lightning):
-        place = recording.method_place(known.method) or place
+    if place is None:
+        place = _best_place(recording, failure, known) or place
     if failure.stage == "timeout":
         cause = "A loop that does not end, or a step that is far slower than the limit allows."
         fix = "Correct the loop, or raise the limit: --lightning-timeout=SECONDS"
@@ -209,6 +230,28 @@ def _stopped(recording: Recording, failure: Failure) -> Finding:
         cause = f"The batch was {recording.batch_text} ({recording.batch_source})."
         fix = "If such a batch cannot occur, say what can: --lightning-batch 'x: float[8,16], y: int[8]<3'"
     return Finding(_what_stopped(failure), cause, fix, place, detail=failure.traceback)
+
+
+def _best_place(recording: Recording, failure: Failure, known: Explanation | None) -> Place | None:
+    """Where the reason is, of an error that none of the user's lines raised."""
+    if "second time" in failure.message:
+        own = [b.place for b in recording.all(BackwardRan) if b.in_training_step and b.place]
+        kept = find_attribute_assignment(recording, step_methods(recording))
+        return own[0] if own else kept or return_place(recording, "training_step")
+    if "modified by an inplace" in failure.message:
+        stepped = [s.place for s in recording.all(OptimizerStepped) if s.in_training_step and s.place]
+        return stepped[0] if stepped else return_place(recording, "training_step")
+    if known and known.near:
+        near = difflib.get_close_matches(known.near, recording.methods, n=1)
+        return recording.method_place(near[0]) if near else None
+    if known and known.method == "configure_optimizers":
+        schedulers = {"OneCycleLR", "CyclicLR"} if "total number of steps" in known.cause else set[str]()
+        found = find_call(recording, ["configure_optimizers"], schedulers)
+        return found or return_place(recording, "configure_optimizers")
+    for method in filter(None, (known.method if known else "", failure.at.hook if failure.at else "")):
+        if method in recording.methods:
+            return recording.method_place(method)
+    return None
 
 
 def _what_stopped(failure: Failure) -> str:

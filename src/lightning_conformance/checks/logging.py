@@ -198,6 +198,8 @@ def _why_not_once(recording: Recording, counts: Sequence[int], calls: list[LogCa
         return "It is written to the logger directly, not with self.log."
     if not any(counts):
         return f"It is logged in {listed(hooks)} by step only: no value of the epoch is computed."
+    if any(c.name == recording.train_loss_name and c.at.stage == "validate" for c in recording.all(LogCall)):
+        return "The validation loop logs the same name: both values end up in one column."
     in_step = [c for c in calls if c.at.hook == "training_step"]
     if in_step and in_step[0].on_step is None and not in_step[0].on_epoch:
         return (
@@ -324,18 +326,32 @@ def _recognise(
             "warning",
         )
     logged = [v for _, v in _logged_values(recording, epoch)]
+    if (
+        len(logged) == len(losses)
+        and sizes
+        and _each(logged, [a * b for a, b in zip(losses, sizes, strict=True)])
+    ):
+        return (
+            "Its steps log loss times batch size.",
+            "Lightning weights each value with its batch size already.",
+            "error",
+        )
+    so_far = [loss for e in range(epoch + 1) for loss, _ in _last_step_of_each_batch(recording, e)]
     named = {
         "last": ("It is the loss of the last batch.", losses[-1]),
         "first": ("It is the loss of the first batch.", losses[0]),
         "sum": ("It is the sum of the losses.", sum(losses)),
         "before": ("It is a value of the epoch before.", _previous(recording, epoch)),
+        "so far": ("It is the mean of all batches since the first epoch.", _mean(so_far, None)),
     }
-    for what, number_ in named.values():
+    causes = {
+        "sum": "The values are added up: reduce_fx='sum', or a sum by hand.",
+        "so far": "What is collected for the epoch is never cleared.",
+    }
+    for key, (what, number_) in named.items():
         if number_ is not None and _close(value, number_):
-            return what, "What is logged is no mean over the epoch.", "error"
-    if len(logged) == len(losses) and all(
-        _close(a, b) for a, b in zip(logged, _running(losses), strict=True)
-    ):
+            return what, causes.get(key, "What is logged is no mean over the epoch."), "error"
+    if len(logged) == len(losses) and _each(logged, _running(losses)):
         return (
             "Its steps log a running sum.",
             "The sum over the epoch so far is logged in each step.",
@@ -353,6 +369,10 @@ def _recognise(
 def _previous(recording: Recording, epoch: int) -> float | None:
     values = epoch_values(recording).get(epoch - 1)
     return values[-1].value if values else None
+
+
+def _each(values: Sequence[float], others: Sequence[float]) -> bool:
+    return all(_close(a, b) for a, b in zip(values, others, strict=True))
 
 
 def _running(values: Sequence[float]) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lightning_conformance.checks.registry import check
-from lightning_conformance.checks.source import loss_name, return_place
+from lightning_conformance.checks.source import find_call, loss_name, return_place
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
 from lightning_conformance.checks.wording import count, listed, number
 from lightning_conformance.recording.model import BackwardRan, OptimizerStepped, Recording, StepRan
@@ -107,6 +107,8 @@ def _wrong_return(recording: Recording, step: StepRan) -> Finding:
             place,
         )
     kind = step.loss_type if step.kind == "dict" else step.kind
+    if kind in ("coroutine", "generator"):
+        place = recording.method_place("training_step")
     return Finding(
         f"`training_step` returned a {kind} as its loss in {step.at.where}.",
         "Automatic optimization needs a tensor, or a dict with a tensor under the key `loss`.",
@@ -275,6 +277,14 @@ def _manual_losses(recording: Recording) -> Iterator[Finding]:
 
 
 def _detached(recording: Recording, where: str, one: BackwardRan | None = None) -> Finding:
+    if recording.parameters and not recording.trainable:
+        return Finding(
+            f"the loss of {where} does not require a gradient, because no parameter does.",
+            "Every parameter is frozen (requires_grad is False).",
+            "self.unfreeze(), or requires_grad_(True) for what is meant to learn.",
+            find_call(recording, list(recording.methods), {"freeze", "requires_grad_"})
+            or return_place(recording, "training_step"),
+        )
     return Finding(
         f"the loss of {where} does not require a gradient.",
         "It was cut from the graph: detach(), item(), NumPy, argmax or a metric in place of the loss, no_grad, "

@@ -6,16 +6,40 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from lightning_conformance.checks.registry import check
-from lightning_conformance.checks.source import loss_name
-from lightning_conformance.checks.verdict import Finding, NotApplicable
+from lightning_conformance.checks.source import find_call, loss_name, optimizer_place, step_methods
+from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable, Severity
 from lightning_conformance.checks.wording import count, listed
 from lightning_conformance.recording.model import (
     BackwardRan,
+    BatchFacts,
     OptimizerStepped,
     ParameterFacts,
     Place,
     Recording,
     UnregisteredLeaf,
+)
+
+
+_ENOUGH_BATCHES = 3
+_CUTS = (
+    "detach",
+    "detach_",
+    "numpy",
+    "item",
+    "no_grad",
+    "inference_mode",
+    "tensor",
+    "as_tensor",
+    "from_numpy",
+    "round",
+)
+_CLEARING = ("zero_grad", "clip_gradients", "clip_grad_norm_", "clip_grad_value_", "zero_", "fill_")
+_AROUND_STEP = (
+    "on_before_optimizer_step",
+    "on_after_backward",
+    "configure_gradient_clipping",
+    "optimizer_step",
+    "training_step",
 )
 
 
@@ -45,6 +69,11 @@ def weights_update(recording: Recording) -> Iterator[Finding]:
     A parameter that takes no part in the loss is a warning: it may belong to another mode of the module.
     Freeze what is not meant to learn with `requires_grad_(False)`.
     """
+    finished = len(list(recording.all(BatchFacts)))
+    if recording.failure is not None and finished < _ENOUGH_BATCHES:
+        raise Inconclusive(
+            f"the run stopped after {count(finished, 'batch', 'batches')} (see training_completes)"
+        )
     yield from _unregistered(recording)
     trainable = recording.trainable
     if not trainable:
@@ -77,7 +106,7 @@ def _has_graph(recording: Recording) -> bool:
 
 def _why_nothing(recording: Recording) -> tuple[str, str, Place | None]:
     steps, passes = list(recording.all(OptimizerStepped)), list(recording.all(BackwardRan))
-    configure = recording.method_place("configure_optimizers")
+    configure = optimizer_place(recording, {o.name for o in recording.optimizers})
     step = recording.method_place("training_step")
     if not recording.optimizers:
         return (
@@ -89,8 +118,21 @@ def _why_nothing(recording: Recording) -> tuple[str, str, Place | None]:
         return "training_step returns no loss (see loss_returned).", f"return {loss_name(recording)}", step
     if not passes:
         return "No backward pass was run (see closure_executed).", "self.manual_backward(loss)", step
+    if not steps and recording.automatic:
+        override = find_call(recording, ["optimizer_step"], {"optimizer_closure", "closure"})
+        return (
+            "No optimizer was stepped: the overridden optimizer_step does not do it (see closure_executed).",
+            "optimizer.step(closure=optimizer_closure)",
+            override or recording.method_place("optimizer_step"),
+        )
     if not steps:
         return "No optimizer was stepped (see closure_executed).", "self.optimizers().step()", step
+    if any(batch.changed for batch in recording.all(BatchFacts)):
+        return (
+            "Values changed during the run, and in the end they are what they were: something puts them back.",
+            "Do not load or copy an old state in a training hook.",
+            find_call(recording, list(recording.methods), {"load_state_dict", "copy_"}) or step,
+        )
     if all(rate == 0 for s in steps for rate in s.learning_rates):
         return (
             "The learning rate was 0 in every step.",
@@ -113,7 +155,7 @@ def _why_nothing(recording: Recording) -> tuple[str, str, Place | None]:
         return (
             "No step had a gradient other than zero to apply: it was cleared before the step, or is exactly zero.",
             "zero_grad, backward, step: in this order",
-            step,
+            find_call(recording, _AROUND_STEP, _CLEARING) or step,
         )
     return (
         "Steps with gradients were made, and no value changed: the learning rate may be too small for the precision.",
@@ -133,6 +175,8 @@ def _rates(recording: Recording, parameter: ParameterFacts) -> list[float]:
 
 
 def _classify(recording: Recording, parameter: ParameterFacts) -> str:
+    if parameter.switched_off:
+        return "switched off"
     if parameter.gradient == "nonzero":
         if not parameter.optimizers:
             return "late" if parameter.late else "no optimizer"
@@ -155,6 +199,11 @@ def _by_cause(recording: Recording) -> Iterator[tuple[str, list[ParameterFacts]]
 
 
 _ERRORS: dict[str, tuple[str, str]] = {
+    "switched off": (
+        "They required a gradient at first, and requires_grad was switched off during the run before they had changed: "
+        "toggle_optimizer without untoggle_optimizer, or a freeze that is never undone.",
+        "self.untoggle_optimizer(opt)  # at the end of its part of training_step",
+    ),
     "no optimizer": (
         "They get a gradient and are in no optimizer.",
         "torch.optim.Adam(self.parameters(), ...)  # or freeze them: requires_grad_(False)",
@@ -201,12 +250,37 @@ _WARNINGS: dict[str, tuple[str, str]] = {
 def _unchanged(recording: Recording, cause: str, members: list[ParameterFacts]) -> Finding:
     severe = cause in _ERRORS
     text, fix = (_ERRORS if severe else _WARNINGS)[cause]
-    place = members[0].place
-    if cause in ("no optimizer", "rate zero"):
-        place = recording.method_place("configure_optimizers") or place
+    place = _place(recording, cause, members[0])
+    severity: Severity = "error" if severe else "warning"
+    if cause in ("zero gradient", "too small") and all(_alive(recording, p) for p in members):
+        severity = "advice"
     total = len(recording.trainable)
     seen = f"{len(members)} of {count(total, 'trainable parameter')} did not change: {listed(p.name for p in members)}."
-    return Finding(seen, text, fix, place, "error" if severe else "warning")
+    return Finding(seen, text, fix, place, severity)
+
+
+def _alive(recording: Recording, parameter: ParameterFacts) -> bool:
+    """Whether another parameter of the same layer learns: then the loss just does not depend on this one.
+
+    A bias before BatchNorm, or one that cancels in a difference, has no gradient but rounding errors.
+    """
+    layer = parameter.name.rpartition(".")[0]
+    return any(p.changed and p.name.rpartition(".")[0] == layer for p in recording.parameters)
+
+
+def _place(recording: Recording, cause: str, member: ParameterFacts) -> Place | None:
+    if cause in ("no optimizer", "rate zero"):
+        return optimizer_place(recording, {o.name for o in recording.optimizers}) or member.place
+    if cause == "switched off":
+        return (
+            find_call(recording, step_methods(recording), {"toggle_optimizer", "toggle_model"})
+            or member.place
+        )
+    if cause in ("cut off", "zero gradient"):
+        return find_call(recording, step_methods(recording), _CUTS) or member.place
+    if cause == "not stepped":
+        return recording.method_place("training_step") or member.place
+    return member.place
 
 
 def _unregistered(recording: Recording) -> Iterator[Finding]:
@@ -222,10 +296,10 @@ def _hidden(leaves: list[UnregisteredLeaf]) -> Finding:
     learns = first.optimized or first.changed
     outcome = "an optimizer updates" if learns else "nothing updates"
     seen = f"{names}: {count(len(leaves), kind)} that the loss differentiates, not registered, and that {outcome}."
-    if first.container in ("list", "tuple"):
-        cause, fix = f"Layers in a plain {first.container} are not part of the module", "nn.ModuleList([...])"
-    elif first.container == "dict":
-        cause, fix = "Layers in a plain dict are not part of the module", "nn.ModuleDict({...})"
+    if first.container in ("list", "tuple", "dict") and first.is_parameter:
+        what, holder = ("Parameters", "Parameter") if first.where.endswith("]") else ("Layers", "Module")
+        cause = f"{what} in a plain {first.container} are not part of the module"
+        fix = f"nn.{holder}Dict({{...}})" if first.container == "dict" else f"nn.{holder}List([...])"
     elif first.is_parameter:
         cause, fix = "It hides where nn.Module does not look", "Assign its module to an attribute of self."
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from lightning_conformance.recording.model import MethodSource, Place, Recording
 
@@ -63,20 +63,64 @@ def loss_name(recording: Recording, method: str = "training_step") -> str:
     return max(stored, key=lambda n: (n.lineno, n.col_offset)).id if stored else "loss"
 
 
-def find_call(recording: Recording, method: str, attribute: str) -> Place | None:
-    """The first call of ``<something>.attribute(...)`` in a method."""
-    source = recording.methods.get(method)
-    tree = _tree(source) if source else None
-    if source is None or tree is None:
-        return None
-    for node in _own_nodes(tree):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr == attribute
-        ):
-            return line_of(source, node)
+def find_call(recording: Recording, methods: Iterable[str], names: Collection[str]) -> Place | None:
+    """The first call of a function or method with one of the names, in the first of the methods that has one."""
+    for method in methods:
+        source = recording.methods.get(method)
+        tree = _tree(source) if source else None
+        if source is None or tree is None:
+            continue
+        calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and _called(n) in names]
+        if calls:
+            return line_of(source, min(calls, key=lambda n: (n.lineno, n.col_offset)))
     return None
+
+
+def _called(node: ast.Call) -> str:
+    function = node.func
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def find_attribute_assignment(recording: Recording, methods: Iterable[str]) -> Place | None:
+    """The first line of the methods that assigns an attribute of ``self``."""
+    for method in methods:
+        source = recording.methods.get(method)
+        tree = _tree(source) if source else None
+        if source is None or tree is None:
+            continue
+        for node in _own_nodes(tree):
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            flat = [e for t in targets for e in (t.elts if isinstance(t, ast.Tuple) else [t])]
+            if isinstance(node, (ast.Assign, ast.AugAssign)) and any(map(_is_self_attribute, flat)):
+                return line_of(source, node)
+    return None
+
+
+def _is_self_attribute(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+
+
+def step_methods(recording: Recording) -> list[str]:
+    """The user's methods that a training step may run: training_step, forward and helpers, hooks left out."""
+    outside = (
+        "__",
+        "configure_",
+        "validation_",
+        "test_",
+        "predict_",
+        "on_",
+        "setup",
+        "train_dataloader",
+        "val_",
+    )
+    names = [name for name in recording.methods if not name.startswith(outside)]
+    return sorted(names, key=lambda name: (name not in ("training_step", "forward"), name))
+
+
+def optimizer_place(recording: Recording, names: Collection[str]) -> Place | None:
+    """Where configure_optimizers makes an optimizer of one of the classes, or else where it begins."""
+    found = find_call(recording, ["configure_optimizers"], names)
+    return found or recording.method_place("configure_optimizers")
 
 
 def log_call_for_epoch(place: Place | None, name: str) -> str:
@@ -84,10 +128,10 @@ def log_call_for_epoch(place: Place | None, name: str) -> str:
     call = _parse_call(place)
     if call is None:
         return f'self.log("{name}", loss, on_step=False, on_epoch=True)'
-    keywords = [k for k in call.keywords if k.arg not in ("on_step", "on_epoch")]
+    keywords = [k for k in call.keywords if k.arg not in ("on_step", "on_epoch", "reduce_fx", "logger")]
     keywords += [ast.keyword("on_step", ast.Constant(False)), ast.keyword("on_epoch", ast.Constant(True))]
-    # The third and fourth positional arguments are prog_bar and logger; on_step and on_epoch follow.
-    text = ast.unparse(ast.Call(call.func, call.args[:4], keywords))
+    # The third positional argument is prog_bar; logger, on_step and on_epoch follow.
+    text = ast.unparse(ast.Call(call.func, call.args[:3], keywords))
     return text.replace("'", '"') if '"' not in text else text
 
 

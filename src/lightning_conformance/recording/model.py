@@ -135,6 +135,7 @@ class OptimizerStepped(Seen):
         nonzero: Parameters of the optimizer that had a gradient other than zero.
         learning_rates: One a parameter group.
         moved: Whether a parameter changed; None where that was not looked at.
+        stale: Whether gradients of an earlier step were still there and were applied again.
         place: The user's line that asked for it, where there is one.
     """
 
@@ -146,6 +147,7 @@ class OptimizerStepped(Seen):
     nonzero: int
     learning_rates: tuple[float, ...]
     moved: bool | None = None
+    stale: bool = False
     place: Place | None = None
 
 
@@ -161,13 +163,17 @@ class GradientsCleared(Seen):
 
 @dataclass(frozen=True)
 class LogCall(Seen):
-    """One call of ``self.log``; flags that the user left out are None; ``value`` is None for a metric object."""
+    """One call of ``self.log``; flags that the user left out are None; ``value`` is None for a metric object.
+
+    ``reduction`` is how Lightning combines the values of an epoch: ``mean``, ``sum``, ...
+    """
 
     name: str
     value: float | None
     on_step: bool | None
     on_epoch: bool | None
     batch_size: int | None
+    reduction: str
     place: Place | None = None
 
 
@@ -222,10 +228,11 @@ class ParameterFacts:
         trainable: Whether it required a gradient when some training step began.
         optimizers: Indexes of the optimizers that hold it.
         gradient: The largest gradient seen after a backward pass.
-        changed: Whether its value changed.
+        changed: Whether its value at the end differs from that at the start.
         in_graph: Whether the loss reached it, or a backward pass gave it a gradient.
+        switched_off: Whether it required a gradient at first, and no longer in the end.
         ran: Whether the module that owns it ran inside ``training_step``.
-        late: Whether it was created after training had started.
+        late: Whether it was created, or put in the place of another, after training had started.
         place: The line that creates it, where that can be told.
     """
 
@@ -237,6 +244,7 @@ class ParameterFacts:
     changed: bool
     in_graph: bool
     ran: bool
+    switched_off: bool = False
     late: bool = False
     place: Place | None = None
 

@@ -175,10 +175,25 @@ def assignment_place(module: Any, attribute: str) -> Place | None:
             continue
         for node in ast.walk(tree):
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-            if isinstance(node, (ast.Assign, ast.AnnAssign)) and any(_is_self(t, attribute) for t in targets):
+            assigned = isinstance(node, (ast.Assign, ast.AnnAssign)) and any(
+                _is_self(t, attribute) for t in targets
+            )
+            if assigned or _registers(node, attribute):
                 line = method.place.line + node.lineno - 1
                 return _place(method.place.file, line, method.place.function)
     return None
+
+
+def _registers(node: Any, attribute: str) -> bool:
+    """Whether the node is ``self.register_parameter("attribute", ...)`` or the like."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("register_parameter", "register_buffer", "register_module", "add_module")
+        and bool(node.args)
+        and isinstance(node.args[0], ast.Constant)
+        and node.args[0].value == attribute
+    )
 
 
 def _is_self(target: Any, attribute: str) -> bool:

@@ -176,7 +176,7 @@ class _Run:
         tape = self.tape
         parameters = ParameterWatch(module, tape)
         optimizers = OptimizerWatch(tape, places)
-        backward = BackwardWatch(tape, places, parameters.after_backward)
+        backward = BackwardWatch(tape, places, optimizers.before_backward, parameters.after_backward)
         failure, trainer = None, None
         with ExitStack() as stack:
             stack.enter_context(package.fresh_warning_caches())

@@ -20,11 +20,14 @@ class BackwardWatch:
     """Writes each outermost backward pass on the tape.
 
     Args:
+        before: Called when a pass starts.
         after: Called with the graph that was differentiated when a pass is over.
     """
 
-    def __init__(self, tape: Tape, places: Places, after: Callable[[Graph], None]) -> None:
-        self._tape, self._places, self._after = tape, places, after
+    def __init__(
+        self, tape: Tape, places: Places, before: Callable[[], None], after: Callable[[Graph], None]
+    ) -> None:
+        self._tape, self._places, self._before, self._after = tape, places, before, after
         self._depth = 0
         self._in_step: list[tuple[int, torch.Tensor]] = []
 
@@ -37,6 +40,7 @@ class BackwardWatch:
     def _around(self, original: Any, tensors: Any, *args: Any, **kwargs: Any) -> Any:
         if self._depth:
             return original(tensors, *args, **kwargs)
+        self._before()
         tensor = tensors if isinstance(tensors, torch.Tensor) else next(iter(tensors), None)
         graph = self._note(tensor) if isinstance(tensor, torch.Tensor) else None
         self._depth += 1

@@ -66,6 +66,10 @@ def recording_logger(package: LightningPackage, tape: Tape, folder: Path) -> Any
     return RecordingLogger()
 
 
+def _name(reduction: Any) -> str:
+    return str(getattr(reduction, "__name__", reduction))
+
+
 def as_number(value: Any) -> float | None:
     """A metric's value; None for a metric object, a dict, or a tensor of several elements."""
     if isinstance(value, torch.Tensor):
@@ -97,6 +101,7 @@ def log_calls(package: LightningPackage, tape: Tape, places: Places) -> Iterator
                     given.get("on_step"),
                     given.get("on_epoch"),
                     given.get("batch_size"),
+                    _name(given.get("reduce_fx", "mean")),
                     places.here(),
                 )
             )

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from lightning_conformance.lightning_api import is_mock_optimizer, raw_optimizer
 from lightning_conformance.recording.facts import fingerprint, gradient_norm
 from lightning_conformance.recording.instruments.patching import wrapped
 from lightning_conformance.recording.model import GradientsCleared, OptimizerFacts, OptimizerStepped, Place
@@ -28,6 +29,8 @@ class OptimizerWatch:
         self._tape, self._places = tape, places
         self._configured = 0
         self._seen: list[Any] = []
+        self._left: dict[int, list[bytes | None]] = {}
+        self._stale: set[int] = set()
         self._entered: list[tuple[Any, Place | None, list[bytes | None] | None, tuple[int, int]]] = []
 
     @contextmanager
@@ -67,6 +70,12 @@ class OptimizerWatch:
             if any(p is parameter for p in optimizer_parameters(optimizer))
         )
 
+    def before_backward(self) -> None:
+        """A backward pass starts: note whose gradients are still those that its last step applied."""
+        for index, left in self._left.items():
+            if any(left) and left == _gradient_values(self._seen[index]):
+                self._stale.add(index)
+
     def _index(self, optimizer: Any) -> int:
         for index, known in enumerate(self._seen):
             if known is optimizer:
@@ -75,6 +84,8 @@ class OptimizerWatch:
         return len(self._seen) - 1
 
     def _before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if is_mock_optimizer(optimizer):
+            return
         tape = self._tape
         by_hand = tape.in_training_step or not tape.lightning_step
         values = [fingerprint(p) for p in optimizer_parameters(optimizer)] if tape.in_training_step else None
@@ -90,14 +101,16 @@ class OptimizerWatch:
         else:
             return
         tape = self._tape
+        index = self._index(optimizer)
         now = _gradients(optimizer)
+        self._left[index] = _gradient_values(optimizer)
         moved = None
         if before is not None:
             moved = before != [fingerprint(p) for p in optimizer_parameters(optimizer)]
         tape.add(
             OptimizerStepped(
                 tape.now,
-                self._index(optimizer),
+                index,
                 tape.lightning_step > 0,
                 tape.in_training_step,
                 _has_closure(args, kwargs),
@@ -105,14 +118,20 @@ class OptimizerWatch:
                 max(gradients[1], now[1]),
                 tuple(float(group.get("lr", float("nan"))) for group in optimizer.param_groups),
                 moved,
+                index in self._stale and now[0] > 0,
                 place,
             )
         )
+        self._stale.discard(index)
 
     def _zero_grad(self, original: Any, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
+        raw = raw_optimizer(optimizer)
+        if is_mock_optimizer(raw):
+            return original(optimizer, *args, **kwargs)
         tape = self._tape
         through_hook = not tape.in_training_step
         place = None if through_hook else self._places.here()
+        self._stale.discard(self._index(raw))
         had_gradient = any(p.grad is not None for p in optimizer_parameters(optimizer))
         tape.add(GradientsCleared(tape.now, through_hook, tape.in_training_step, had_gradient, place))
         return original(optimizer, *args, **kwargs)
@@ -121,6 +140,11 @@ class OptimizerWatch:
 def _gradients(optimizer: Any) -> tuple[int, int]:
     norms = [gradient_norm(p) for p in optimizer_parameters(optimizer)]
     return sum(n is not None for n in norms), sum(n not in (None, 0.0) for n in norms)
+
+
+def _gradient_values(optimizer: Any) -> list[bytes | None]:
+    """Digests of the gradients that are not zero."""
+    return [fingerprint(p.grad) if gradient_norm(p) else None for p in optimizer_parameters(optimizer)]
 
 
 def _has_closure(args: Any, kwargs: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,11 +22,11 @@ _ORDER: tuple[Gradient, ...] = ("none", "zero", "nonzero")
 @dataclass
 class _Watched:
     parameter: torch.Tensor
+    first: bytes | None
     value: bytes | None
     late: bool
     trainable: bool = False
     gradient: Gradient = "none"
-    changed: bool = False
     in_graph: bool = False
 
 
@@ -108,16 +109,20 @@ class ParameterWatch:
         for name, parameter in self._module.named_parameters():
             watched = self._watched.get(name)
             if watched is None:
-                self._watched[name] = _Watched(parameter, fingerprint(parameter), late)
+                value = fingerprint(parameter)
+                self._watched[name] = _Watched(parameter, value, value, late)
             elif watched.parameter is not parameter:
-                watched.parameter = parameter
+                # Another object under the same name: what the optimizer holds is not this one.
+                watched.parameter, watched.late = parameter, late
+                watched.first = watched.value = fingerprint(parameter)
 
     def _update(self) -> Iterator[str]:
         for name, watched in self._watched.items():
             value = fingerprint(watched.parameter)
             if value != watched.value:
-                if watched.value is not None:
-                    watched.changed = True
+                if watched.value is None:
+                    watched.first = value
+                else:
                     yield name
                 watched.value = value
 
@@ -140,9 +145,10 @@ class ParameterWatch:
                 w.trainable,
                 holding(w.parameter),
                 w.gradient,
-                w.changed,
+                w.value != w.first,
                 w.in_graph,
                 owners.get(name) in self._ran or owners.get(name) == id(self._module),
+                w.trainable and not w.parameter.requires_grad,
                 w.late,
                 assignment_place(self._module, name.partition(".")[0]),
             )
@@ -202,6 +208,9 @@ def _search(value: Any, tensor: torch.Tensor, depth: int) -> str | None:
         return next((f".{name}" for name, p in value.named_parameters() if p is tensor), None)
     if depth > 3:
         return None
+    if inspect.isfunction(value) and value.__closure__:
+        cells = (cell.cell_contents for cell in value.__closure__)
+        return next((path for item in cells if (path := _search(item, tensor, depth + 1)) is not None), None)
     items: Iterator[tuple[Any, Any]] = iter(())
     if isinstance(value, dict):
         items = ((f"[{key!r}]", item) for key, item in value.items())

@@ -32,7 +32,7 @@ def progress_callback(
             tape.stage = "sanity"
 
         def on_train_start(self, trainer: Any, module: Any) -> None:
-            optimizers.configured(list(trainer.optimizers))
+            optimizers.configured(package.optimizers_of(trainer))
             parameters.start()
             tape.stage = "train"
 

@@ -16,10 +16,10 @@ from lightning_conformance.subjects.inference.expectations import (
     Context,
     Found,
     exactly,
-    expectations_of,
-    expectations_of_module,
 )
+from lightning_conformance.subjects.inference.layers import expectations_of_module
 from lightning_conformance.subjects.inference.live import LiveStep
+from lightning_conformance.subjects.inference.operations import expectations_of
 from lightning_conformance.subjects.inference.outcome import LeaveFit, OutOfTime, Private
 from lightning_conformance.subjects.inference.probes import Probe, Revealed
 from lightning_conformance.subjects.inference.restoring import Snapshot
@@ -113,7 +113,9 @@ class Judge:
             if not leaves or (not unknown and (expectation.weak or expectation.is_met_by(operand))):
                 continue
             for path in [*unknown[::-1], *sorted(leaves - set(unknown), key=str)[::-1]]:
-                specs = Solver(self.trace, self.draft, self.batch, self.seen).for_expectation(operand, path, expectation)
+                specs = Solver(self.trace, self.draft, self.batch, self.seen).for_expectation(
+                    operand, path, expectation
+                )
                 drafts = [d for s in specs if (d := self.draft.with_spec(path, s)) not in self.seen]
                 if drafts:
                     self.trace.throw(Mismatch(drafts))

@@ -58,8 +58,7 @@ def infer_batch(
     run = _Run(build, budget_attempts, started + budget_seconds, first_leaf)
     try:
         with quiet_and_traceless() as folder, Watchdog(budget_seconds):
-            found = run.search(folder)
-            verified = found and run.verify(found, folder)
+            verified = run.search(folder)
     except OutOfTime as late:
         verified = None
         run.late = _place(late)
@@ -84,8 +83,9 @@ class _Run:
         """Search with one batch size after the other, on one instance each."""
         for size in BATCH_SIZES:
             found = self._search(size, folder)
-            if found is not None:
-                return found
+            verified = found and self.verify(found, folder)
+            if verified is not None:
+                return verified
             if self.count >= self.budget or time.monotonic() > self.deadline:
                 break
         return None
@@ -147,9 +147,15 @@ class _Run:
         effort = f"{self.count} training steps tried in {seconds:.1f} s"
         if self.late:
             effort += f"; the time ran out at {self.late}"
+        dead_end = next((r.dead_end for r in self.reports if r.dead_end), "")
+        if dead_end:
+            effort += f"; {dead_end}"
         if outcome is None:
             example = "--lightning-batch 'x: float[5,10], y: int[5]<2'"
-            return SubjectError("batch", f"no batch was found ({effort})", f"Describe the batch: {example}")
+            other = "or give a function that returns one: --lightning-batch path/to/file.py:function"
+            return SubjectError(
+                "batch", f"no batch was found ({effort})", f"Describe the batch: {example}\n{other}"
+            )
         spec = describe_draft(outcome.draft)
         message = f"no batch was found with which training_step runs ({effort})\n  found so far: {spec}"
         error = self.rejected or outcome.error
@@ -216,14 +222,8 @@ def _package(module: Any) -> LightningPackage:
 def _place(error: BaseException) -> str:
     """The innermost line that belongs to neither torch nor Lightning."""
     frames = traceback.extract_tb(error.__traceback__)
-    libraries = (
-        "/torch/",
-        "/lightning/",
-        "/pytorch_lightning/",
-        "/lightning_fabric/",
-        "/lightning_conformance/",
-    )
-    own = [f for f in frames if not set(libraries) & set(Path(f.filename).parts)]
+    libraries = {"torch", "lightning", "pytorch_lightning", "lightning_fabric", "lightning_conformance"}
+    own = [f for f in frames if not libraries & set(Path(f.filename).parts)]
     frame = own[-1] if own else (frames[-1] if frames else None)
     return f"{frame.filename}:{frame.lineno} in {frame.name}" if frame else "an unknown place"
 

@@ -51,7 +51,6 @@ class _Absorbing:
 
 def absorbing_logger(package: LightningPackage) -> Any:
     """A logger that accepts everything, ``self.logger.experiment`` included, and keeps nothing."""
-
     base: Any = package.Logger
 
     class AbsorbingLogger(base):  # type: ignore[misc]

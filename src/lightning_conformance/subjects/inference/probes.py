@@ -22,7 +22,7 @@ class Revealed(Private):
 
     Args:
         path: Where it stands in the batch.
-        how: ``tensor``, ``tuple``, ``key``, ``attribute`` or ``mapping``.
+        how: ``tensor``, ``tuple``, ``index``, ``slice``, ``key``, ``attribute``, ``mapping`` or ``call``.
         names: The targets of a tuple, one alternative after the other; or the key.
     """
 
@@ -70,14 +70,19 @@ class Probe:
             return self._kit_reveal("key", key)
         if isinstance(key, int) and not isinstance(key, bool):
             return self._kit_reveal("index", key)
+        if isinstance(key, slice):
+            return self._kit_reveal("slice")
         return self._kit_reveal("tensor")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._kit_reveal("call")
 
     def __contains__(self, key: Any) -> bool:
         self._kit_reveal("key" if isinstance(key, str) else "tensor", key)
         return False
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name.startswith("_kit"):
+        if name.startswith(("__", "_kit")):
             raise AttributeError(name)
         if name in ("get", "pop", "setdefault"):
             return lambda key, *default: self._kit_reveal("key", key)
@@ -91,9 +96,10 @@ def _used_as_tensor(self: Probe, *_: Any) -> Any:
 
 
 for _name in (
-    "add radd sub rsub mul rmul truediv rtruediv pow rpow matmul rmatmul neg abs floordiv mod "
-    "eq ne lt le gt ge and or invert bool float int setitem"
-).split():
+    *("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "floordiv", "mod", "pow", "rpow"),
+    *("matmul", "rmatmul", "neg", "abs", "invert", "and", "or", "eq", "ne", "lt", "le", "gt", "ge"),
+    *("bool", "float", "int", "setitem"),
+):
     setattr(Probe, f"__{_name}__", _used_as_tensor)
 Probe.__hash__ = object.__hash__  # type: ignore[method-assign]
 

@@ -21,7 +21,8 @@ from lightning_conformance.subjects.inference.tracing import Mismatch, RankRevea
 
 OWN_ERRORS = (NameError, ImportError, NotImplementedError, RecursionError, OSError)
 SAME_ERROR_LIMIT = 4
-CONTAINER = re.compile(r"Tensor|tuple|dict|list|Probe|forward\(\)|unpack")
+CONTAINER = re.compile(r"Tensor|tuple|dict|list|Probe|argument|unpack")
+LIKELY_SIZES = (1, 2, 3, 4, 6, 8, 16, 32)
 PATIENCE = 30  # attempts without one that gets further
 ABOUT_VALUES = (ValueError, IndexError, KeyError, AssertionError)
 ENOUGH_AFTER_SUCCESS = 12
@@ -35,11 +36,13 @@ class Report:
         best: The best attempt that ran.
         furthest: The attempt that failed latest.
         own: The module's own error, where it is one.
+        dead_end: A use of the batch that no spec can stand for.
     """
 
     best: Outcome | None = None
     furthest: Outcome | None = None
     own: Exception | None = None
+    dead_end: str = ""
 
 
 class Search:
@@ -91,7 +94,11 @@ class Search:
                 break
             if self._is_stuck(outcome):
                 break
-            if outcome.error is not None and self._is_own(outcome, outcome.error) and self.report.best is None:
+            if (
+                outcome.error is not None
+                and self._is_own(outcome, outcome.error)
+                and self.report.best is None
+            ):
                 self.report.own = outcome.error
                 break
             for rank, child in enumerate(self._children(outcome)):
@@ -114,8 +121,10 @@ class Search:
             return False
         drafts = next(iter(self._errors.values()))
         furthest = self.report.furthest
-        if furthest is None or not furthest.trace.used:
-            return furthest is not None
+        if furthest is None or CONTAINER.search(str(furthest.error)):
+            return False
+        if not furthest.trace.used:
+            return True
         return len(drafts) >= SAME_ERROR_LIMIT - 1 and not isinstance(furthest.error, ABOUT_VALUES)
 
     def _keep(self, outcome: Outcome) -> None:
@@ -151,6 +160,10 @@ class Search:
         reason, draft = outcome.reason, outcome.draft
         if isinstance(reason, Revealed) and reason.how == "mapping":
             yield mapping_draft(draft, reason.path, self.attempts.live.module)
+        elif isinstance(reason, Revealed) and reason.how == "call":
+            self.report.dead_end = (
+                f"`{label(reason.path)}` has a method that is called: it is an object of its own"
+            )
         elif isinstance(reason, Revealed):
             yield from revealed_drafts(draft, reason)
         elif isinstance(reason, Mismatch):
@@ -183,12 +196,15 @@ class Search:
         """Errors that no torch operation raised: an unpacked shape, a missing argument."""
         draft, shape = outcome.draft, outcome.trace.last_shape
         expected = re.search(r"expected (\d+)", str(error))
-        if shape is not None and isinstance(error, ValueError | IndexError):
+        if shape is not None and isinstance(error, ValueError | IndexError | AssertionError):
             path, rank = shape
             node = draft.at(path)
             now = len(current_spec(node, self.batch).shape)
             want = now + (int(expected[1]) - rank if expected else 1)
-            if 0 < want <= 5:
+            if isinstance(error, AssertionError):
+                for size in LIKELY_SIZES:
+                    yield draft.with_spec(path, TensorSpec((self.batch, *[7] * (now - 2), size)))
+            elif 0 < want <= 5:
                 yield draft.put(path, replace(node, kind="tensor", spec=None, rank=want))
                 yield draft.with_spec(path, stand_in(want, self.batch))
         missing = re.search(r"missing \d+ required .*arguments?: (.+)", str(error))
@@ -213,6 +229,9 @@ def revealed_drafts(draft: Draft, revealed: Revealed) -> list[Draft]:
             draft.put(path, grown_tuple((None,) * count, node.name)),
             draft.put(path, replace(node, kind="tensor")),
         ]
+    if revealed.how == "slice":
+        pair, triple = (grown_tuple((None,) * count, node.name) for count in (2, 3))
+        return [draft.put(path, pair), draft.put(path, replace(node, kind="tensor")), draft.put(path, triple)]
     if revealed.how in ("key", "attribute"):
         kind = node.kind if node.kind != "unknown" else ("dict" if revealed.how == "key" else "object")
         name = str(revealed.names)

@@ -16,14 +16,47 @@ from lightning_conformance.subjects.inference.expectations import SIDE, TIME, Ex
 from lightning_conformance.subjects.inference.shapes import preimages
 from lightning_conformance.subjects.inference.tracing import Stop, Trace, tensors_in
 
-PLAIN = set(
-    "to float long int double half bool type type_as clone detach contiguous cuda cpu requires_grad_ size "
-    "__get__ add sub mul div __add__ __sub__ __mul__ __truediv__ __rsub__ __radd__ __rmul__ relu sigmoid tanh "
-    "dropout round clamp".split()
-)
+PLAIN = frozenset(
+    (
+        "__add__",
+        "__get__",
+        "__mul__",
+        "__radd__",
+        "__rmul__",
+        "__rsub__",
+        "__sub__",
+        "__truediv__",
+        "add",
+        "bool",
+        "clamp",
+        "clone",
+        "contiguous",
+        "cpu",
+        "cuda",
+        "detach",
+        "div",
+        "double",
+        "dropout",
+        "float",
+        "half",
+        "int",
+        "long",
+        "mul",
+        "relu",
+        "requires_grad_",
+        "round",
+        "sigmoid",
+        "size",
+        "sub",
+        "tanh",
+        "to",
+        "type",
+        "type_as",
+    )
+)  # functions that leave the shape as it is
 ALTERNATIVES = 4
 REPLAYS = 300
-SECONDS = 0.7
+SECONDS = 1.0  # of replaying, for each attempt
 STAND_INS = {0: (), 1: (TIME + 4,), 2: (TIME + 4, 8), 3: (3, SIDE, SIDE), 4: (3, 8, SIDE, SIDE)}
 SINGLE_NAMES = ("user", "item", "idx", "index", "label", "class", "target", "cat", "genre", "movie", "step")
 FEW = torch.Generator()
@@ -54,13 +87,14 @@ class Solver:
 
     def for_expectation(self, operand: torch.Tensor, path: Path, wanted: Expectation) -> list[TensorSpec]:
         """Leaves at ``path`` that make ``operand`` meet an expectation, the most plausible first."""
-
         node = self.draft.at(path)
         if _named_bases(node, wanted):
             wanted = replace(wanted, kind="any")
 
+        rows = self._rows(operand, path)
+
         def is_met(value: torch.Tensor, shape: Shape) -> bool:
-            is_shaped = tuple(value.shape) == shape if wanted.weak else self._keeps_batch(value, shape)
+            is_shaped = tuple(value.shape) == shape if wanted.weak else self._keeps_batch(value, shape, rows)
             return is_shaped and wanted.is_met_by(value)
 
         found: list[TensorSpec] = []
@@ -88,7 +122,7 @@ class Solver:
 
         others = [tuple(t.shape) for t, _ in stop.operands if t is not operand]
         specs = self._failing(path, operand, others)
-        return self._first(path, specs, lambda leaf: self._passes(operand, path, leaf, runs), ALTERNATIVES)
+        return self._first(path, specs, lambda leaf: self._passes(operand, path, leaf, runs), 2)
 
     def _passes(
         self, operand: torch.Tensor, path: Path, leaf: torch.Tensor, check: Callable[[torch.Tensor], bool]
@@ -100,19 +134,33 @@ class Solver:
         self, path: Path, specs: Iterator[TensorSpec], check: Callable[[torch.Tensor], bool], count: int
     ) -> list[TensorSpec]:
         found: list[TensorSpec] = []
-        until = min(time.monotonic() + SECONDS, self.trace.deadline)
+        started = time.monotonic()
+        until = min(started + SECONDS - self.trace.replaying, self.trace.deadline)
         for tried, spec in enumerate(specs):
             if len(found) >= count or tried > REPLAYS or time.monotonic() > until:
                 break
+            if spec.shape and self.batch not in spec.shape[:2]:
+                continue
             is_new = self.draft.with_spec(path, spec) not in self.seen
             if is_new and check(draw_tensor(spec, FEW.manual_seed(0))):
                 found.append(spec)
+        self.trace.replaying += time.monotonic() - started
         return found
 
-    def _keeps_batch(self, value: torch.Tensor, goal: Shape) -> bool:
+    def _keeps_batch(self, value: torch.Tensor, goal: Shape, rows: set[int]) -> bool:
         if value.dim() == 0 or not goal:
             return True
-        return value.shape[0] == goal[0] or self.batch in value.shape[:2]
+        return value.shape[0] == goal[0] or bool(rows & set(value.shape[:2]))
+
+    def _rows(self, operand: torch.Tensor, path: Path) -> set[int]:
+        """Sizes of the batch dimension that are in order: a split halves it, a concatenation doubles it."""
+        names = {getattr(o.func, "__name__", "") for o in self.trace.chain(operand, path)}
+        rows = {self.batch}
+        if names & {"chunk", "split", "tensor_split"}:
+            rows.add(self.batch // 2)
+        if names & {"cat", "concat", "repeat", "repeat_interleave"}:
+            rows.add(self.batch * 2)
+        return rows
 
     def _goals(self, wanted: Expectation, name: str | None) -> tuple[Shape, ...]:
         is_single = wanted.sequence and name is not None and any(n in name.lower() for n in SINGLE_NAMES)
@@ -141,6 +189,9 @@ class Solver:
         base = current_spec(node, self.batch)
         shape = tuple(int(d) for d in base.shape)
         dtypes = [base, *(s for s in (TensorSpec((), "int", 0, 2), TensorSpec(())) if s.dtype != base.dtype)]
+        for _, other_leaf in self.draft.leaves():
+            if other_leaf.spec is not None and other_leaf is not node:
+                yield replace(base, shape=other_leaf.spec.shape)
         if base.low is not None and base.high is not None and base.high - base.low > 1:
             yield replace(base, low=base.high - 1)
         for candidate in dtypes[1:]:

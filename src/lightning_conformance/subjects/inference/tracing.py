@@ -102,6 +102,7 @@ class Trace:
     stop: Stop | None = None
     pending: Private | None = None
     last_shape: tuple[Path, int] | None = None
+    replaying: float = 0.0
     used: set[Path] = field(default_factory=set)
     classes: dict[int, int] = field(default_factory=dict)
     _leaves_of: dict[int, Leaves] = field(default_factory=dict)

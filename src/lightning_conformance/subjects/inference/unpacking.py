@@ -59,7 +59,7 @@ def _stored_names(following: list[dis.Instruction], count: int) -> tuple[str | N
 
 
 def names_unpacked_next(frame: FrameType) -> int | None:
-    """Into how many names ``frame`` unpacks the value that its current instruction makes; None if it does not."""
+    """Into how many names ``frame`` unpacks what its current instruction makes; None if it does not."""
     following = [i for i in _instructions(frame) if i.offset > frame.f_lasti]
     is_unpacked = bool(following) and following[0].opname == "UNPACK_SEQUENCE"
     return int(following[0].arg or 0) if is_unpacked else None
