@@ -376,7 +376,7 @@ class TwoOptimizersAutomatic(pl.LightningModule):
         return loss
 
     def configure_optimizers(self):  # FAULT: TwoOptimizersAutomatic
-        return [Adam(self.generator.parameters(), lr=1e-3), Adam(self.discriminator.parameters(), lr=1e-3)]
+        return [Adam(self.generator.parameters(), lr=1e-3), Adam(self.discriminator.parameters(), lr=1e-3)]  # FAULT: TwoOptimizersAutomatic
 
 
 EXPECTED = {

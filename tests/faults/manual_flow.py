@@ -179,7 +179,7 @@ class StepsTheDiscriminatorTwice(L.LightningModule):
         )
         self.discriminator = nn.Sequential(nn.Linear(6, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
 
-    def training_step(self, real, batch_idx):
+    def training_step(self, real, batch_idx):  # FAULT: StepsTheDiscriminatorTwice
         opt_g, opt_d = self.optimizers()
         fake = self.generator(torch.randn(real.size(0), self.latent, device=self.device))
 

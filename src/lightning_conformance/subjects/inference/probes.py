@@ -75,6 +75,7 @@ class Probe:
         return self._kit_reveal("tensor")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Nothing that a spec can stand for is called."""
         return self._kit_reveal("call")
 
     def __contains__(self, key: Any) -> bool:

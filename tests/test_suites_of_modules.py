@@ -1,0 +1,53 @@
+"""Every fault is caught by its check, at its line, in its words; no legitimate module is accused."""
+
+import pytest
+from suite_cases import cases
+
+from lightning_conformance import check_module
+from lightning_conformance.checks import CHECKS
+
+FAULTS = list(cases("faults", "EXPECTED"))
+LEGITIMATE = list(cases("legitimate", "LEGITIMATE"))
+
+
+def run(case):
+    if reason := case.why_not_here():
+        pytest.skip(reason)
+    return check_module(
+        case.target,
+        batch=case.expected.get("batch"),
+        train_loss=case.expected.get("metric", "train_loss"),
+        environment="cpu",
+        raise_on_failure=False,
+    )
+
+
+@pytest.mark.parametrize("case", FAULTS, ids=lambda case: case.name)
+def test_fault_is_caught(case):
+    report = run(case)
+    verdict = report.verdict(case.expected["check"])
+    findings = verdict.of(case.expected["severity"])
+    assert findings, (verdict.outcome, verdict.reason, verdict.findings)
+    assert verdict.failed == (case.expected["severity"] == "error")
+    lines = [finding.place.line for finding in findings if finding.place]
+    assert set(lines) & set(case.places), f"points to {lines}, the fault is on {case.places}"
+    text = " ".join(f.message + f.cause + f.fix + f.detail for f in findings).lower()
+    assert [word for word in case.expected["words"] if word.lower() not in text] == []
+
+
+@pytest.mark.parametrize("case", LEGITIMATE, ids=lambda case: case.name)
+def test_legitimate_module_is_not_accused(case):
+    report = run(case)
+    accusations = [f for f in report.findings if f.severity in ("error", "warning")]
+    assert accusations == []
+    assert report.passed
+
+
+def test_suites_are_as_large_as_they_claim():
+    assert len(FAULTS) >= 120
+    assert len(LEGITIMATE) >= 60
+
+
+@pytest.mark.parametrize("check", sorted(CHECKS))
+def test_every_check_has_faults_that_only_it_is_expected_to_catch(check):
+    assert [case.name for case in FAULTS if case.expected["check"] == check]
