@@ -51,9 +51,7 @@ def check_module(
         ConformanceError: A check failed (unless ``raise_on_failure`` is False).
         UsageError: The arguments do not fit: an unknown target, environment or constructor argument.
     """
-    options = SubjectOptions(
-        init if isinstance(init, Mapping) else tuple(init), config, batch, train_loss, seed
-    )
+    options = SubjectOptions(init if isinstance(init, Mapping) else tuple(init), config, batch, train_loss, seed)
     target = parse_target(module, Path.cwd()) if isinstance(module, str) else module
     subject = Subject(target, options)
     words = [environment] if isinstance(environment, str) else list(environment)

@@ -38,9 +38,7 @@ class SubjectError(KitError):
         cause: The exception that the user's code raised, if it raised one.
     """
 
-    def __init__(
-        self, stage: Stage, message: str, advice: str = "", cause: BaseException | None = None
-    ) -> None:
+    def __init__(self, stage: Stage, message: str, advice: str = "", cause: BaseException | None = None) -> None:
         super().__init__(message, advice)
         self.stage: Stage = stage
         self.cause = cause

@@ -20,7 +20,7 @@ from lightning_conformance.recording.model import BackwardRan, Failure, Optimize
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a known error message means.
+    r"""What a known error message means.
 
     Args:
         pattern: Found in ``Type: message``.

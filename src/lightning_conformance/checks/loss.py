@@ -188,9 +188,7 @@ def loss_is_finite(recording: Recording) -> Iterator[Finding]:
     ranges (`--lightning-batch`).
     """
     events: list[StepRan | BackwardRan] = [
-        event
-        for event in recording.tape
-        if isinstance(event, (StepRan, BackwardRan)) and event.loss is not None
+        event for event in recording.tape if isinstance(event, (StepRan, BackwardRan)) and event.loss is not None
     ]
     if not events:
         raise Inconclusive("no loss tensor was seen (see loss_returned)")
@@ -199,24 +197,24 @@ def loss_is_finite(recording: Recording) -> Iterator[Finding]:
         yield _not_finite(recording, events, bad)
 
 
-def _not_finite(
-    recording: Recording, events: list[StepRan | BackwardRan], bad: list[StepRan | BackwardRan]
-) -> Finding:
+def _not_finite(recording: Recording, events: list[StepRan | BackwardRan], bad: list[StepRan | BackwardRan]) -> Finding:
     first = bad[0]
     value = first.loss.value if first.loss else None
     good = [e.loss.value for e in events[: events.index(first)] if e.loss and e.loss.value is not None]
     steps = sum(isinstance(event, StepRan) for event in bad) or len(bad)
-    seen = f"the loss is {value if value is not None else 'not finite'} in {count(steps, 'step')}, first in {first.at.where}."
+    shown = value if value is not None else "not finite"
+    seen = f"the loss is {shown} in {count(steps, 'step')}, first in {first.at.where}."
     if good:
-        cause = f"It was finite before ({', '.join(map(number, good[-3:]))}): the training diverges, or a weight became infinite."
+        before = ", ".join(map(number, good[-3:]))
+        cause = f"It was finite before ({before}): the training diverges, or a weight became infinite."
     else:
         cause = "It is so from the first step on: log, sqrt or a division of a value that the batch can take."
     if recording.batch_source == "inferred":
-        cause += f" The batch was inferred ({recording.batch_text}): give --lightning-batch if such values cannot occur."
+        cause += (
+            f" The batch was inferred ({recording.batch_text}): give --lightning-batch if such values cannot occur."
+        )
     place = return_place(recording, "training_step")
-    return Finding(
-        seen, cause, "Use a stable form (..._with_logits, logsumexp, clamp), or a smaller step.", place
-    )
+    return Finding(seen, cause, "Use a stable form (..._with_logits, logsumexp, clamp), or a smaller step.", place)
 
 
 @check(family="loss", explains_crash=True)

@@ -19,7 +19,6 @@ from lightning_conformance.recording.model import (
     UnregisteredLeaf,
 )
 
-
 _ENOUGH_BATCHES = 3
 _CUTS = (
     "detach",
@@ -71,9 +70,7 @@ def weights_update(recording: Recording) -> Iterator[Finding]:
     """
     finished = len(list(recording.all(BatchFacts)))
     if recording.failure is not None and finished < _ENOUGH_BATCHES:
-        raise Inconclusive(
-            f"the run stopped after {count(finished, 'batch', 'batches')} (see training_completes)"
-        )
+        raise Inconclusive(f"the run stopped after {count(finished, 'batch', 'batches')} (see training_completes)")
     yield from _unregistered(recording)
     trainable = recording.trainable
     if not trainable:
@@ -93,7 +90,8 @@ def _nothing_changed(recording: Recording) -> Iterator[Finding]:
         raise NotApplicable("no optimizer, and no loss that depends on the parameters")
     cause, fix, place = _why_nothing(recording)
     yield Finding(
-        f"none of {count(len(trainable), 'trainable parameter')} changed in {count(len(recording.steps), 'training step')}.",
+        f"none of {count(len(trainable), 'trainable parameter')} changed in "
+        f"{count(len(recording.steps), 'training step')}.",
         cause,
         fix,
         place,
@@ -272,10 +270,7 @@ def _place(recording: Recording, cause: str, member: ParameterFacts) -> Place | 
     if cause in ("no optimizer", "rate zero"):
         return optimizer_place(recording, {o.name for o in recording.optimizers}) or member.place
     if cause == "switched off":
-        return (
-            find_call(recording, step_methods(recording), {"toggle_optimizer", "toggle_model"})
-            or member.place
-        )
+        return find_call(recording, step_methods(recording), {"toggle_optimizer", "toggle_model"}) or member.place
     if cause in ("cut off", "zero gradient"):
         return find_call(recording, step_methods(recording), _CUTS) or member.place
     if cause == "not stepped":

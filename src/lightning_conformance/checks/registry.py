@@ -87,9 +87,7 @@ def all_checks() -> list[Check]:
 def judge(recording: Recording, *, strict: bool = False) -> tuple[Verdict, ...]:
     """Judge a recording with every check; a crash that another check explains refers to that check."""
     verdicts = [each(recording, strict=strict) for each in all_checks()]
-    causes = [
-        v.check for v in verdicts if v.failed and v.check != COMPLETION and CHECKS[v.check].explains_crash
-    ]
+    causes = [v.check for v in verdicts if v.failed and v.check != COMPLETION and CHECKS[v.check].explains_crash]
     if recording.failure is not None and recording.failure.stage == "fit" and causes:
         verdicts = [replace(v, because_of=causes[0]) if v.check == COMPLETION else v for v in verdicts]
     return tuple(verdicts)

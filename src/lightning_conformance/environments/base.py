@@ -58,7 +58,7 @@ class Cuda:
         """Why no CUDA device can be used."""
         import torch
 
-        if not torch.backends.cuda.is_built():
+        if not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
             return "this torch is built without CUDA"
         return None if torch.cuda.is_available() else "torch sees no CUDA device"
 

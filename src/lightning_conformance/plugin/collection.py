@@ -61,7 +61,7 @@ def pytest_make_collect_report(
     if isinstance(collector, pytest.Session) and report.passed and not is_controller(collector.config):
         state = state_of(collector.config)
         if state.settings.requests:
-            report.result.extend(SubjectCollector.from_parent(collector, subject=s) for s in state.subjects)
+            report.result.extend(SubjectCollector.of(collector, s) for s in state.subjects)
     return report
 
 
@@ -71,17 +71,17 @@ class SubjectCollector(pytest.Collector):
     subject: Subject
 
     @classmethod
-    def from_parent(cls, parent: Any, *, subject: Subject, **kwargs: Any) -> Any:
+    def of(cls, parent: pytest.Session, subject: Subject) -> SubjectCollector:
         """A collector of the subject's environments."""
         path = getattr(subject.target, "path", None) or parent.config.rootpath
-        node = super().from_parent(parent, name=subject.label, path=Path(path), nodeid=subject.label)
+        node: SubjectCollector = cls.from_parent(parent, name=subject.label, path=Path(path), nodeid=subject.label)
         node.subject = subject
         return node
 
     def collect(self) -> Iterator[EnvironmentCollector]:
         """One collector for each environment."""
         for environment in state_of(self.config).environments:
-            yield EnvironmentCollector.from_parent(self, name=environment.name, environment=environment)
+            yield EnvironmentCollector.of(self, environment)
 
 
 class EnvironmentCollector(pytest.Collector):
@@ -90,9 +90,9 @@ class EnvironmentCollector(pytest.Collector):
     environment: Environment
 
     @classmethod
-    def from_parent(cls, parent: Any, *, environment: Environment, **kwargs: Any) -> Any:
+    def of(cls, parent: SubjectCollector, environment: Environment) -> EnvironmentCollector:
         """A collector of the checks in an environment."""
-        node = super().from_parent(parent, **kwargs)
+        node: EnvironmentCollector = cls.from_parent(parent, name=environment.name)
         node.environment = environment
         return node
 
@@ -113,9 +113,7 @@ class ConformanceItem(pytest.Function):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_marker(MARKER)
-        self.add_marker(
-            pytest.mark.xdist_group(group_name(self.lightning_subject, self.lightning_environment))
-        )
+        self.add_marker(pytest.mark.xdist_group(group_name(self.lightning_subject, self.lightning_environment)))
 
     @property
     def lightning_subject(self) -> Subject:
@@ -138,10 +136,8 @@ class ConformanceItem(pytest.Function):
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize whoever uses the fixtures over subject, environment and, for a suite, check."""
-    names = [
-        n
-        for n in ("lightning_subject", "lightning_environment", "lightning_check")
-        if n in metafunc.fixturenames
+    names: list[str] = [
+        n for n in ("lightning_subject", "lightning_environment", "lightning_check") if n in metafunc.fixturenames
     ]
     if not names:
         return

@@ -56,9 +56,7 @@ def lightning_module(lightning_subject: Subject, lightning_device: torch.device)
 
 
 @pytest.fixture
-def lightning_batch(
-    request: pytest.FixtureRequest, lightning_subject: Subject, lightning_device: torch.device
-) -> Any:
+def lightning_batch(request: pytest.FixtureRequest, lightning_subject: Subject, lightning_device: torch.device) -> Any:
     """One batch for ``training_step``, on the device; override it to say what a batch is."""
     from lightning_conformance.lightning_api import move_to_device
     from lightning_conformance.recording.run import first_batch

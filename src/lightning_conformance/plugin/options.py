@@ -165,9 +165,7 @@ def _ini_words(config: pytest.Config) -> Iterator[tuple[str, str]]:
             continue
         target, *rest = shlex.split(line)
         yield "module", target
-        parser = argparse.ArgumentParser(
-            prog=f"lightning_modules: {target}", add_help=False, exit_on_error=False
-        )
+        parser = argparse.ArgumentParser(prog=f"lightning_modules: {target}", add_help=False, exit_on_error=False)
         _add_module_options(parser.add_argument)
         try:
             found, unknown = parser.parse_known_args(rest)
@@ -178,9 +176,7 @@ def _ini_words(config: pytest.Config) -> Iterator[tuple[str, str]]:
         yield from found.lightning_words or []
 
 
-def _read_requests(
-    config: pytest.Config, words: Sequence[tuple[str, str]], default_loss: str
-) -> tuple[Request, ...]:
+def _read_requests(config: pytest.Config, words: Sequence[tuple[str, str]], default_loss: str) -> tuple[Request, ...]:
     from lightning_conformance.subjects.target import parse_target
 
     requests: list[Request] = []
@@ -195,9 +191,7 @@ def _read_requests(
         else:
             for_all.append((word, value))
     if for_all and not requests:
-        raise UsageError(
-            f"--lightning-{for_all[0][0]} is given, and no module.", "Add --lightning-module=PATH:CLASS."
-        )
+        raise UsageError(f"--lightning-{for_all[0][0]} is given, and no module.", "Add --lightning-module=PATH:CLASS.")
     return tuple(requests)
 
 

@@ -68,7 +68,7 @@ def suite_subjects(metafunc: pytest.Metafunc) -> list[Subject]:
     cls = metafunc.cls
     if cls is not None and issubclass(cls, LightningConformance) and cls.module is not None:
         loss = cls.train_loss or default
-        target = cls.__dict__["module"] if "module" in cls.__dict__ else cls.module
+        target = cls.__dict__.get("module", cls.module)
         target = target.__func__ if isinstance(target, staticmethod) else target
         batch = cls.__dict__.get("batch", cls.batch)
         batch = batch.__func__ if isinstance(batch, staticmethod) else batch

@@ -35,7 +35,7 @@ def _number(value: torch.Tensor) -> float:
 
 def fingerprint(tensor: torch.Tensor) -> bytes | None:
     """A digest of a tensor's exact values; None where it has none yet (lazy, meta)."""
-    if is_lazy(tensor) or tensor.is_meta:  # type: ignore[no-untyped-call]
+    if is_lazy(tensor) or tensor.is_meta:
         return None
     data = tensor.detach()
     if data.layout != torch.strided:
@@ -43,12 +43,12 @@ def fingerprint(tensor: torch.Tensor) -> bytes | None:
     flat = data.cpu().contiguous().reshape(-1)
     if flat.dtype.is_complex:
         flat = torch.view_as_real(flat.resolve_conj()).reshape(-1)
-    return hashlib.blake2b(flat.view(torch.uint8).numpy(), digest_size=12).digest()
+    return hashlib.blake2b(flat.view(torch.uint8).numpy().tobytes(), digest_size=12).digest()
 
 
 def gradient_norm(parameter: torch.Tensor) -> float | None:
     """The norm of a parameter's gradient; None where it has none."""
-    if is_lazy(parameter) or parameter.grad is None:  # type: ignore[no-untyped-call]
+    if is_lazy(parameter) or parameter.grad is None:
         return None
     gradient = parameter.grad.detach()
     if gradient.is_sparse:

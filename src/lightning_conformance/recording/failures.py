@@ -11,9 +11,7 @@ from lightning_conformance.recording.places import Places, is_lightning_file
 from lightning_conformance.subjects.tracebacks import user_traceback
 
 
-def failure_of(
-    error: BaseException, *, stage: str, at: Moment | None = None, places: Places | None = None
-) -> Failure:
+def failure_of(error: BaseException, *, stage: str, at: Moment | None = None, places: Places | None = None) -> Failure:
     """The facts of an exception.
 
     Args:

@@ -160,9 +160,7 @@ def _method_source(cls: type, name: str, member: Any) -> MethodSource | None:
         return None
     offset = next((i for i, line in enumerate(lines) if line.lstrip().startswith(("def ", "async def "))), 0)
     text = textwrap.dedent("".join(lines[offset:]))
-    place = Place(
-        function.__code__.co_filename, first + offset, function.__qualname__, lines[offset].rstrip("\n")
-    )
+    place = Place(function.__code__.co_filename, first + offset, function.__qualname__, lines[offset].rstrip("\n"))
     return MethodSource(name, place, text)
 
 
@@ -174,10 +172,10 @@ def assignment_place(module: Any, attribute: str) -> Place | None:
         except SyntaxError:
             continue
         for node in ast.walk(tree):
+            if not isinstance(node, (ast.Assign, ast.AnnAssign, ast.Call)):
+                continue
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-            assigned = isinstance(node, (ast.Assign, ast.AnnAssign)) and any(
-                _is_self(t, attribute) for t in targets
-            )
+            assigned = isinstance(node, (ast.Assign, ast.AnnAssign)) and any(_is_self(t, attribute) for t in targets)
             if assigned or _registers(node, attribute):
                 line = method.place.line + node.lineno - 1
                 return _place(method.place.file, line, method.place.function)

@@ -170,9 +170,7 @@ class _Run:
             )
             return self._fit(package, module, places, Path(folder), blank)
 
-    def _fit(
-        self, package: LightningPackage, module: Any, places: Places, folder: Path, blank: Recording
-    ) -> Recording:
+    def _fit(self, package: LightningPackage, module: Any, places: Places, folder: Path, blank: Recording) -> Recording:
         tape = self.tape
         parameters = ParameterWatch(module, tape)
         optimizers = OptimizerWatch(tape, places)

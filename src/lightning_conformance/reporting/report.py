@@ -87,7 +87,7 @@ class Report:
 
 def census(verdicts: list[Verdict]) -> str:
     """For example ``10 checks: 8 passed, 1 failed, 1 not applicable``."""
-    counted = Counter(verdict.outcome for verdict in verdicts)
+    counted = Counter[str](verdict.outcome for verdict in verdicts)
     order = ("passed", "failed", "not applicable", "inconclusive")
     told = ", ".join(f"{counted[outcome]} {outcome}" for outcome in order if counted[outcome])
     warnings = sum(len(verdict.of("warning")) for verdict in verdicts)

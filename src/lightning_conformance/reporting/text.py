@@ -45,11 +45,7 @@ def finding_text(finding: Finding, indent: str = "  ") -> str:
         blocks.append(place_text(finding.place))
     if finding.detail:
         blocks.append(finding.detail.rstrip())
-    advice = [
-        _wrapped(text, f"{word:<7}")
-        for word, text in (("Cause", finding.cause), ("Fix", finding.fix))
-        if text
-    ]
+    advice = [_wrapped(text, f"{word:<7}") for word, text in (("Cause", finding.cause), ("Fix", finding.fix)) if text]
     if advice:
         blocks.append("\n".join(advice))
     return textwrap.indent("\n\n".join(blocks), indent)
@@ -57,9 +53,7 @@ def finding_text(finding: Finding, indent: str = "  ") -> str:
 
 def place_text(place: Place) -> str:
     """File, line, function, and the line itself underlined."""
-    where = f"{relative(place.file)}:{place.line}" + (
-        f" in {_function(place.function)}" if place.function else ""
-    )
+    where = f"{relative(place.file)}:{place.line}" + (f" in {_function(place.function)}" if place.function else "")
     if not place.source.strip():
         return where
     start, end = _underlined(place)

@@ -1,0 +1,1 @@
+"""The LightningModule under test: found, constructed and fed."""

@@ -185,9 +185,7 @@ def from_function(function: Callable[..., Any], origin: str, seed: int) -> Batch
     try:
         first = make(0, None)
     except Exception as error:
-        raise SubjectError(
-            "batch", f"{origin} raised {type(error).__name__}: {error}", cause=error
-        ) from error
+        raise SubjectError("batch", f"{origin} raised {type(error).__name__}: {error}", cause=error) from error
     if isinstance(first, DataLoader):
         return LoaderBatches(origin, describe(next(iter(first))), first)
     return MadeBatches(origin, describe(first), make, batch_size_of(first), takes_size)
@@ -195,9 +193,7 @@ def from_function(function: Callable[..., Any], origin: str, seed: int) -> Batch
 
 def from_batch(batch: Any, origin: str) -> MadeBatches:
     """The same batch again and again (cloned, so that a change in place does not last)."""
-    return MadeBatches(
-        origin, describe(batch), lambda index, size: copy.deepcopy(batch), batch_size_of(batch), False
-    )
+    return MadeBatches(origin, describe(batch), lambda index, size: copy.deepcopy(batch), batch_size_of(batch), False)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Any
 
 from lightning_conformance.errors import SubjectError, UsageError
 from lightning_conformance.lightning_api import LightningPackage, is_datamodule, package_of
-from lightning_conformance.subjects.batch_spec import TensorSpec, parse_batch_spec, spec_of
 from lightning_conformance.subjects.arguments import parse_init
+from lightning_conformance.subjects.batch_spec import TensorSpec, parse_batch_spec, spec_of
 from lightning_conformance.subjects.config import configured_class, load_config
 from lightning_conformance.subjects.construct import Constructor
 from lightning_conformance.subjects.own_loaders import first_own_batch

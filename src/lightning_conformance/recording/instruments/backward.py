@@ -24,9 +24,7 @@ class BackwardWatch:
         after: Called with the graph that was differentiated when a pass is over.
     """
 
-    def __init__(
-        self, tape: Tape, places: Places, before: Callable[[], None], after: Callable[[Graph], None]
-    ) -> None:
+    def __init__(self, tape: Tape, places: Places, before: Callable[[], None], after: Callable[[Graph], None]) -> None:
         self._tape, self._places, self._before, self._after = tape, places, before, after
         self._depth = 0
         self._in_step: list[tuple[int, torch.Tensor]] = []
@@ -56,9 +54,7 @@ class BackwardWatch:
         tape = self._tape
         through_lightning = tape.lightning_backward > 0 or tape.hook == "backward"
         place = self._places.here() if tape.in_training_step or not through_lightning else None
-        event = BackwardRan(
-            tape.now, through_lightning, tape.in_training_step, tensor_facts(tensor), place=place
-        )
+        event = BackwardRan(tape.now, through_lightning, tape.in_training_step, tensor_facts(tensor), place=place)
         tape.add(event)
         if tape.in_training_step and tensor.grad_fn is not None:
             self._in_step.append((len(tape.events) - 1, tensor))

@@ -56,9 +56,7 @@ class OptimizerWatch:
         for index, optimizer in enumerate(self._seen):
             held = optimizer_parameters(optimizer)
             known = tuple(names[id(p)] for p in held if id(p) in names)
-            facts = OptimizerFacts(
-                type(optimizer).__name__, index < self._configured, known, len(held) - len(known)
-            )
+            facts = OptimizerFacts(type(optimizer).__name__, index < self._configured, known, len(held) - len(known))
             found.append(facts)
         return tuple(found)
 
@@ -89,9 +87,7 @@ class OptimizerWatch:
         tape = self._tape
         by_hand = tape.in_training_step or not tape.lightning_step
         values = [fingerprint(p) for p in optimizer_parameters(optimizer)] if tape.in_training_step else None
-        self._entered.append(
-            (optimizer, self._places.here() if by_hand else None, values, _gradients(optimizer))
-        )
+        self._entered.append((optimizer, self._places.here() if by_hand else None, values, _gradients(optimizer)))
 
     def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         while self._entered:
@@ -144,7 +140,10 @@ def _gradients(optimizer: Any) -> tuple[int, int]:
 
 def _gradient_values(optimizer: Any) -> list[bytes | None]:
     """Digests of the gradients that are not zero."""
-    return [fingerprint(p.grad) if gradient_norm(p) else None for p in optimizer_parameters(optimizer)]
+    return [
+        fingerprint(p.grad) if p.grad is not None and gradient_norm(p) else None
+        for p in optimizer_parameters(optimizer)
+    ]
 
 
 def _has_closure(args: Any, kwargs: Any) -> bool:

@@ -185,7 +185,7 @@ class ParameterWatch:
 
 
 def _shape(parameter: torch.Tensor) -> tuple[int, ...]:
-    return () if torch.nn.parameter.is_lazy(parameter) else tuple(parameter.shape)  # type: ignore[no-untyped-call]
+    return () if torch.nn.parameter.is_lazy(parameter) else tuple(parameter.shape)
 
 
 def find_attribute(module: Any, tensor: torch.Tensor) -> tuple[str, str]:

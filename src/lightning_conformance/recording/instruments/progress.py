@@ -39,9 +39,7 @@ def progress_callback(
         def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
             tape.stage, tape.epoch, tape.batch = "train", int(trainer.current_epoch), -1
 
-        def on_train_batch_start(
-            self, trainer: Any, module: Any, batch: Any, batch_idx: int, *args: Any
-        ) -> None:
+        def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int, *args: Any) -> None:
             tape.stage, tape.batch = "train", int(batch_idx)
             tape.batch_size = sizes[batch_idx] if sizes else batch_size_of(batch)
             parameters.batch_starts(list(tensors_in(batch)))
@@ -55,9 +53,7 @@ def progress_callback(
             tape.batch = -1
             tape.stage = "sanity" if trainer.sanity_checking else "validate"
 
-        def on_validation_batch_start(
-            self, trainer: Any, module: Any, batch: Any, batch_idx: int, *args: Any
-        ) -> None:
+        def on_validation_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int, *args: Any) -> None:
             tape.batch = int(batch_idx)
 
         def on_validation_end(self, trainer: Any, module: Any) -> None:

@@ -1,0 +1,54 @@
+"""What was logged of the training loss."""
+
+from __future__ import annotations
+
+import math
+
+from lightning_conformance.checks.verdict import Inconclusive
+from lightning_conformance.recording.model import LogCall, MetricReceived, Recording
+
+_TOLERANCE = 1e-4
+
+
+def epoch_values(recording: Recording) -> dict[int, list[MetricReceived]]:
+    """What reached the logger for the training loss as an epoch's value, by epoch.
+
+    Lightning logs `<name>_epoch` where both on_step and on_epoch are set, else the plain name.
+    """
+    name = recording.train_loss_name
+    received = [m for m in recording.all(MetricReceived) if m.at.stage != "sanity"]
+    forked = [m for m in received if m.name == f"{name}_epoch"]
+    found: dict[int, list[MetricReceived]] = {epoch: [] for epoch in range(recording.epochs)}
+    for metric in forked or [m for m in received if m.name == name]:
+        found.setdefault(metric.at.epoch, []).append(metric)
+    return found
+
+
+def was_logged(recording: Recording) -> bool:
+    """Whether the training loss reached the logger, under whichever of its names."""
+    name = recording.train_loss_name
+    return any(m.name in (name, f"{name}_epoch", f"{name}_step") for m in recording.all(MetricReceived))
+
+
+def require_logged(recording: Recording) -> None:
+    """Raise Inconclusive where the training loss is not logged: another check says so."""
+    if not was_logged(recording):
+        raise Inconclusive(f"`{recording.train_loss_name}` is not logged (see train_loss_logged)")
+
+
+def log_calls(recording: Recording) -> list[LogCall]:
+    """The calls of ``self.log`` in the training loop that log the training loss."""
+    name = recording.train_loss_name
+    names = (name, f"{name}_epoch", f"{name}_step")
+    return [c for c in recording.all(LogCall) if c.name in names and c.at.stage == "train"]
+
+
+def finished_epochs(recording: Recording) -> list[int]:
+    """The epochs that came to their end."""
+    failure = recording.failure
+    return [e for e in range(recording.epochs) if failure is None or (failure.at is not None and e < failure.at.epoch)]
+
+
+def close(value: float, other: float) -> bool:
+    """Whether two losses are the same, within the tolerance of a float32 mean."""
+    return math.isclose(value, other, rel_tol=_TOLERANCE, abs_tol=1e-6)
