@@ -110,7 +110,7 @@ def _own_steps(recording: Recording) -> Iterator[Finding]:
     else:
         effect = "and backward then failed" if inplace else "in addition to Lightning's own step"
         yield Finding(
-            f"an optimizer was stepped inside training_step, and changed weights {count(len(moving), 'time')}, {effect}.",
+            f"an optimizer was stepped in training_step, and changed weights {count(len(moving), 'time')}, {effect}.",
             "The gradients of the batch before are still there: each of them is applied twice.",
             "Remove the call: Lightning steps the optimizer after training_step.",
             first.place,

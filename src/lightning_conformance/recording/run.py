@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from lightning_conformance.environments import Environment
-from lightning_conformance.errors import UsageError
-from lightning_conformance.lightning_api import LightningPackage
+from lightning_conformance.errors import SubjectError
+from lightning_conformance.lightning_api import NEWEST_VERIFIED, OLDEST_VERIFIED, LightningPackage
 from lightning_conformance.recording.deadline import RunTimeout, deadline
 from lightning_conformance.recording.failures import failure_of
 from lightning_conformance.recording.instruments.backward import BackwardWatch
@@ -23,9 +23,10 @@ from lightning_conformance.recording.instruments.metrics import as_number, log_c
 from lightning_conformance.recording.instruments.optimizers import OptimizerWatch
 from lightning_conformance.recording.instruments.parameters import ParameterWatch
 from lightning_conformance.recording.instruments.progress import progress_callback
+from lightning_conformance.recording.instruments.python_warnings import heard_warnings
 from lightning_conformance.recording.instruments.strategy import watch_strategy
 from lightning_conformance.recording.isolation import leave_no_trace, quiet_lightning, seed_everything, seeded
-from lightning_conformance.recording.model import Failure, Recording, WarningSeen
+from lightning_conformance.recording.model import Failure, Recording
 from lightning_conformance.recording.places import Places, method_sources, source_files
 from lightning_conformance.recording.tape import Tape
 from lightning_conformance.subjects.sources import BatchSource, Plan, from_batch
@@ -61,18 +62,23 @@ def record(
     with leave_no_trace(), deadline(timeout):
         try:
             source = _source(subject, plan, batch)
-        except (UsageError, KeyboardInterrupt):
-            raise
-        except BaseException as error:
+            blank = replace(
+                blank,
+                batch_source=source.origin,
+                batch_text=source.text,
+                init_text=subject.init_text,
+                notes=(*subject.notes, *_version_notes(subject.package)),
+            )
+            return _record_steadily(subject, environment, source, plan, blank)
+        except (SubjectError, RunTimeout, SystemExit) as error:
             return replace(blank, failure=failure_of(error, stage="construct"))
-        blank = replace(
-            blank,
-            batch_source=source.origin,
-            batch_text=source.text,
-            init_text=subject.init_text,
-            notes=tuple(subject.notes),
-        )
-        return _record_steadily(subject, environment, source, plan, blank)
+
+
+def _version_notes(package: LightningPackage) -> tuple[str, ...]:
+    if OLDEST_VERIFIED <= package.release <= NEWEST_VERIFIED:
+        return ()
+    oldest, newest = (".".join(map(str, release)) for release in (OLDEST_VERIFIED, NEWEST_VERIFIED))
+    return (f"The kit is verified with Lightning {oldest} to {newest}; this is {package.version}.",)
 
 
 def fresh_module(subject: Subject, device: Any) -> Any:
@@ -98,7 +104,6 @@ def first_batch(subject: Subject, timeout: float | None = DEFAULT_TIMEOUT) -> An
 def _source(subject: Subject, plan: Plan, batch: Any) -> BatchSource:
     seed_everything(plan.seed)
     with _unheard_warnings():
-        subject.build()
         quiet_lightning()
         return subject.source if batch is None else from_batch(batch, "fixture lightning_batch")
 
@@ -178,7 +183,7 @@ class _Run:
         failure, trainer = None, None
         with ExitStack() as stack:
             stack.enter_context(package.fresh_warning_caches())
-            stack.enter_context(_heard_warnings(tape, places))
+            stack.enter_context(heard_warnings(tape, places))
             for instrument in (parameters, optimizers, backward):
                 stack.enter_context(instrument.watching())
             stack.enter_context(log_calls(package, tape, places))
@@ -250,14 +255,3 @@ class _Run:
 
 def _nothing() -> None:
     """Stands for a ``prepare_data`` that cannot work here."""
-
-
-@contextmanager
-def _heard_warnings(tape: Tape, places: Places) -> Iterator[None]:
-    def hear(message: Any, category: type[Warning], *args: Any, **kwargs: Any) -> None:
-        tape.add(WarningSeen(tape.now, category.__name__, str(message), places.here()))
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.showwarning = hear
-        yield

@@ -126,13 +126,22 @@ class Subject:
         return self.constructor()
 
     @cached_property
+    def sample(self) -> Any:
+        """An instance to look at, never to run.
+
+        Raises:
+            SubjectError: As :meth:`build`.
+        """
+        return self.build()
+
+    @cached_property
     def package(self) -> LightningPackage:
         """The Lightning package that the module subclasses.
 
         Raises:
             SubjectError: As :meth:`build`.
         """
-        package = package_of(self.object) if isinstance(self.object, type) else package_of(self.build())
+        package = package_of(self.object if isinstance(self.object, type) else self.sample)
         if package is None:
             raise SubjectError("construct", f"{self.label} is no LightningModule.")
         return package
@@ -178,8 +187,7 @@ class Subject:
         return LoaderBatches(origin, str(spec_of(batch)), datamodule, batch)
 
     def _own_source(self) -> BatchSource | None:
-        module = self.build()
-        if not self.package.is_overridden("train_dataloader", module):
+        if not self.package.is_overridden("train_dataloader", self.sample):
             return None
         try:
             batch = first_own_batch(self.build, self.package)
@@ -197,7 +205,7 @@ class Subject:
         return from_spec(found.spec, "inferred", self.options.seed, inferred=True)
 
     def _example_leaf(self) -> TensorSpec | None:
-        example = getattr(self.build(), "example_input_array", None)
+        example = getattr(self.sample, "example_input_array", None)
         if example is None:
             return None
         tensors = spec_of(example).symbolic().tensors

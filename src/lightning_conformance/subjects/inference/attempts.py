@@ -27,6 +27,7 @@ from lightning_conformance.subjects.inference.solving import Solver, current_spe
 from lightning_conformance.subjects.inference.tracing import Mismatch, Trace, TracingMode
 
 RESHAPES = {torch.Tensor.view, torch.Tensor.reshape, torch.reshape}
+REPLAYING, REPLAYING_AT_ONCE = 5.0, 1.0  # seconds
 BROADCAST = "Using a target size"
 
 
@@ -101,9 +102,7 @@ class Judge:
             return []
         rows, wanted = self.batch, sizes[1]
         expectation = exactly((rows, wanted), kind="any")
-        object.__setattr__(
-            expectation, "accepts", lambda s: bool(s) and torch.Size(s).numel() == rows * wanted
-        )
+        object.__setattr__(expectation, "accepts", lambda s: bool(s) and torch.Size(s).numel() == rows * wanted)
         return [(operand, expectation)]
 
     def _check(self, found: Found) -> None:
@@ -137,6 +136,7 @@ class Attempts:
         self.snapshot = Snapshot(live.module, list(trainer.optimizers), schedulers)
         self.count = 0
         self.seen: set[Draft] = set()
+        self._replayed = 0.0
 
     def run(self, draft: Draft, judged: bool = True, redrawn: Path | None = None) -> Outcome:
         """One attempt; state is restored before it.
@@ -151,6 +151,7 @@ class Attempts:
         self.count += 1
         self.seen.add(draft)
         trace, batch = self._feed(draft, redrawn)
+        trace.allowance = min(REPLAYING_AT_ONCE, max(0.1, REPLAYING - self._replayed))
         judge = Judge(trace, draft, self.batch, self.seen)
         outcome = Outcome(draft, trace)
         hook = register_module_forward_pre_hook(lambda m, args: judge.module(m, args))
@@ -168,6 +169,7 @@ class Attempts:
             finally:
                 hook.remove()
         outcome.reason = outcome.reason or trace.pending
+        self._replayed += trace.replaying
         if outcome.ran:
             self._weigh(outcome, [str(w.message) for w in caught])
         return outcome

@@ -70,9 +70,7 @@ def infer_batch(
 class _Run:
     """One call of ``infer_batch``."""
 
-    def __init__(
-        self, build: Callable[[], Any], budget: int, deadline: float, first_leaf: TensorSpec | None
-    ) -> None:
+    def __init__(self, build: Callable[[], Any], budget: int, deadline: float, first_leaf: TensorSpec | None) -> None:
         self.build, self.budget, self.deadline, self.first_leaf = build, budget, deadline, first_leaf
         self.count = 0
         self.reports: list[Report] = []
@@ -153,9 +151,7 @@ class _Run:
         if outcome is None:
             example = "--lightning-batch 'x: float[5,10], y: int[5]<2'"
             other = "or give a function that returns one: --lightning-batch path/to/file.py:function"
-            return SubjectError(
-                "batch", f"no batch was found ({effort})", f"Describe the batch: {example}\n{other}"
-            )
+            return SubjectError("batch", f"no batch was found ({effort})", f"Describe the batch: {example}\n{other}")
         spec = describe_draft(outcome.draft)
         message = f"no batch was found with which training_step runs ({effort})\n  found so far: {spec}"
         error = self.rejected or outcome.error
@@ -230,9 +226,7 @@ def _place(error: BaseException) -> str:
 
 def _is_in_training_step(error: Exception) -> bool:
     return any(
-        f.name == "training_step"
-        for f in traceback.extract_tb(error.__traceback__)
-        if "/strategies/" not in f.filename
+        f.name == "training_step" for f in traceback.extract_tb(error.__traceback__) if "/strategies/" not in f.filename
     )
 
 

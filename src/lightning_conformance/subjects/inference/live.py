@@ -144,11 +144,7 @@ def inside_first_step(
     except (Exception, SystemExit) as error:
         if reached:
             raise
-        return (
-            error
-            if isinstance(error, Exception)
-            else RuntimeError(f"exit {error.code} before the first step")
-        )
+        return error if isinstance(error, Exception) else RuntimeError(f"exit {error.code} before the first step")
     finally:
         vars(module).pop("on_train_batch_start", None)
     if not reached:
@@ -227,9 +223,7 @@ class Watchdog:
             wait = 1.0
             with self._lock:
                 if not self._done.is_set():
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(victim), ctypes.py_object(OutOfTime)
-                    )
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(victim), ctypes.py_object(OutOfTime))
 
     def __enter__(self) -> Watchdog:
         self._thread.start()

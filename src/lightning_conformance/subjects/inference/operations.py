@@ -40,9 +40,7 @@ def _convolution(spatial: int, transposed: bool) -> Callable[..., Found]:
     def rule(context: Context, args: Any, kwargs: Any) -> Found:
         weight = args[1] if len(args) > 1 else kwargs["weight"]
         groups = kwargs.get("groups", args[6] if len(args) > 6 else 1)
-        channels = (
-            weight.shape[0] if transposed else weight.shape[1] * (groups if isinstance(groups, int) else 1)
-        )
+        channels = weight.shape[0] if transposed else weight.shape[1] * (groups if isinstance(groups, int) else 1)
         return [(_first(args, kwargs), _ndim_channels(channels, spatial, context.batch))]
 
     return rule
@@ -55,6 +53,11 @@ def _embedding(context: Context, args: Any, kwargs: Any) -> Found:
     count = int(weight.shape[0])
     expectation = Expectation(shapes, lambda s: True, "int", low=0, high=count, sequence=True)
     return [(_first(args, kwargs), expectation)]
+
+
+def _bilinear(context: Context, args: Any, kwargs: Any) -> Found:
+    weight = args[2] if len(args) > 2 else kwargs["weight"]
+    return [(args[i], _features(weight.shape[i + 1], context.batch)) for i in (0, 1)]
 
 
 def _layer_norm(context: Context, args: Any, kwargs: Any) -> Found:
@@ -238,6 +241,7 @@ def _named(args: Any, kwargs: Any, position: int, name: str) -> Any:
 T = torch.Tensor
 RULES: dict[Any, Callable[[Context, Any, Any], Found]] = {
     F.linear: _linear,
+    F.bilinear: _bilinear,
     F.embedding: _embedding,
     F.embedding_bag: _embedding,
     F.layer_norm: _layer_norm,

@@ -22,7 +22,8 @@ class Revealed(Private):
 
     Args:
         path: Where it stands in the batch.
-        how: ``tensor``, ``tuple``, ``index``, ``slice``, ``key``, ``attribute``, ``mapping`` or ``call``.
+        how: ``tensor``, ``tuple``, ``index``, ``slice``, ``key``, ``attribute``, ``length``, ``mapping`` or
+            ``call``.
         names: The targets of a tuple, one alternative after the other; or the key.
     """
 
@@ -62,7 +63,7 @@ class Probe:
         return self._kit_reveal("tuple", [(None,) * length for length in USUAL_LENGTHS])
 
     def __len__(self) -> int:
-        self._kit_reveal("tuple", [(None,) * length for length in USUAL_LENGTHS])
+        self._kit_reveal("length")
         return 0
 
     def __getitem__(self, key: Any) -> Any:

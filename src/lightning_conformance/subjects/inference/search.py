@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
 from typing import Any
 
 from lightning_conformance.subjects.batch_nodes import TensorSpec
@@ -19,7 +20,8 @@ from lightning_conformance.subjects.inference.probes import Revealed
 from lightning_conformance.subjects.inference.solving import Solver, current_spec, stand_in
 from lightning_conformance.subjects.inference.tracing import Mismatch, RankRevealed
 
-OWN_ERRORS = (NameError, ImportError, NotImplementedError, RecursionError, OSError)
+OWN_ERRORS = (NameError, ImportError, NotImplementedError, RecursionError, OSError, KeyError)
+AUTOGRAD = re.compile(r"Inference tensors|leaf [Vv]ariable that requires grad|backward through the graph")
 SAME_ERROR_LIMIT = 4
 CONTAINER = re.compile(r"Tensor|tuple|dict|list|Probe|argument|unpack")
 LIKELY_SIZES = (1, 2, 3, 4, 6, 8, 16, 32)
@@ -94,11 +96,7 @@ class Search:
                 break
             if self._is_stuck(outcome):
                 break
-            if (
-                outcome.error is not None
-                and self._is_own(outcome, outcome.error)
-                and self.report.best is None
-            ):
+            if outcome.error is not None and self._is_own(outcome, outcome.error) and self.report.best is None:
                 self.report.own = outcome.error
                 break
             for rank, child in enumerate(self._children(outcome)):
@@ -142,6 +140,8 @@ class Search:
             return True
         if isinstance(error, AttributeError) and not _speaks_of_batch(error):
             return True
+        if AUTOGRAD.search(str(error)) or _is_lightnings(error):
+            return True
         stop = outcome.trace.stop
         if stop is not None and stop.error is error and any(leaves for _, leaves in stop.operands):
             self._errors.setdefault("a leaf has a part in it", set()).add(outcome.draft)
@@ -161,9 +161,7 @@ class Search:
         if isinstance(reason, Revealed) and reason.how == "mapping":
             yield mapping_draft(draft, reason.path, self.attempts.live.module)
         elif isinstance(reason, Revealed) and reason.how == "call":
-            self.report.dead_end = (
-                f"`{label(reason.path)}` has a method that is called: it is an object of its own"
-            )
+            self.report.dead_end = f"`{label(reason.path)}` has a method that is called: it is an object of its own"
         elif isinstance(reason, Revealed):
             yield from revealed_drafts(draft, reason)
         elif isinstance(reason, Mismatch):
@@ -184,6 +182,10 @@ class Search:
                         yield _fed_with(draft, path, spec, self.batch)
         else:
             yield from self._after_python_error(outcome, error)
+        if isinstance(error, TypeError | ValueError) and CONTAINER.search(str(error)):
+            for path, node in draft.leaves():
+                if path and node.kind == "unknown":
+                    yield draft.put(path, replace(node, kind="tensor"))
         for path in _unknown_first(draft, outcome.trace.used):
             node = draft.at(path)
             if node.spec is None and node.rank < 5:
@@ -229,6 +231,10 @@ def revealed_drafts(draft: Draft, revealed: Revealed) -> list[Draft]:
             draft.put(path, grown_tuple((None,) * count, node.name)),
             draft.put(path, replace(node, kind="tensor")),
         ]
+    if revealed.how == "length":
+        tuples = [draft.put(path, grown_tuple((None,) * count, node.name)) for count in (2, 3)]
+        tensor = draft.put(path, replace(node, kind="tensor"))
+        return [tensor, *tuples] if path else [*tuples, tensor]
     if revealed.how == "slice":
         pair, triple = (grown_tuple((None,) * count, node.name) for count in (2, 3))
         return [draft.put(path, pair), draft.put(path, replace(node, kind="tensor")), draft.put(path, triple)]
@@ -279,6 +285,15 @@ def _unknown_first(draft: Draft, leaves: Any) -> list[Path]:
 
 def _speaks_of_batch(error: AttributeError) -> bool:
     return bool(re.search(r"'(Tensor|tuple|dict|list|ProbedObject)' object", str(error)))
+
+
+def _is_lightnings(error: Exception) -> bool:
+    """Whether Lightning refuses what the user's ``training_step`` asks of it, ``self.log`` of a vector say."""
+    frames = traceback.extract_tb(error.__traceback__)
+    at = [i for i, f in enumerate(frames) if f.name == "training_step"]
+    packages = {"lightning", "pytorch_lightning", "lightning_fabric"}
+    last = set(FilePath(frames[-1].filename).parts) if frames else set()
+    return bool(at) and at[-1] < len(frames) - 1 and bool(packages & last) and "Probe" not in str(error)
 
 
 def _signature(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.expectations import SIDE, TIME, Expectation, Shape
 from lightning_conformance.subjects.inference.shapes import preimages
 from lightning_conformance.subjects.inference.tracing import Stop, Trace, tensors_in
+from lightning_conformance.subjects.inference.unchecked import is_safe
 
 PLAIN = frozenset(
     (
@@ -56,7 +57,6 @@ PLAIN = frozenset(
 )  # functions that leave the shape as it is
 ALTERNATIVES = 4
 REPLAYS = 300
-SECONDS = 1.0  # of replaying, for each attempt
 STAND_INS = {0: (), 1: (TIME + 4,), 2: (TIME + 4, 8), 3: (3, SIDE, SIDE), 4: (3, 8, SIDE, SIDE)}
 SINGLE_NAMES = ("user", "item", "idx", "index", "label", "class", "target", "cat", "genre", "movie", "step")
 FEW = torch.Generator()
@@ -106,12 +106,12 @@ class Solver:
                 break
         return _unique(found)[:ALTERNATIVES]
 
-    def for_failure(
-        self, stop: Stop, operand: torch.Tensor, path: Path, args: Any, kwargs: Any
-    ) -> list[TensorSpec]:
+    def for_failure(self, stop: Stop, operand: torch.Tensor, path: Path, args: Any, kwargs: Any) -> list[TensorSpec]:
         """Leaves at ``path`` with which the operation that failed would run."""
 
         def runs(value: torch.Tensor) -> bool:
+            if not is_safe(stop.func, _put(args, operand, value)):
+                return False
             try:
                 with torch.no_grad():
                     result = stop.func(*_put(args, operand, value), **_put(kwargs, operand, value))
@@ -135,7 +135,7 @@ class Solver:
     ) -> list[TensorSpec]:
         found: list[TensorSpec] = []
         started = time.monotonic()
-        until = min(started + SECONDS - self.trace.replaying, self.trace.deadline)
+        until = min(started + self.trace.allowance - self.trace.replaying, self.trace.deadline)
         for tried, spec in enumerate(specs):
             if len(found) >= count or tried > REPLAYS or time.monotonic() > until:
                 break
@@ -171,9 +171,7 @@ class Solver:
         chain = self.trace.chain(operand, path)
         return any(getattr(o.func, "__name__", "") not in PLAIN for o in chain)
 
-    def _specs(
-        self, path: Path, operand: torch.Tensor, goal: Shape, wanted: Expectation
-    ) -> Iterator[TensorSpec]:
+    def _specs(self, path: Path, operand: torch.Tensor, goal: Shape, wanted: Expectation) -> Iterator[TensorSpec]:
         node = self.draft.at(path)
         current = current_spec(node, self.batch)
         shape = tuple(int(d) for d in current.shape) if node.spec else None

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.outcome import OutOfTime, Private
 from lightning_conformance.subjects.inference.probes import reveal_probe
+from lightning_conformance.subjects.inference.unchecked import is_safe
 from lightning_conformance.subjects.inference.unpacking import names_unpacked_next
 
 Leaves = frozenset[Path]
@@ -92,6 +93,7 @@ class Trace:
         leaves: The tensors fed, by path.
         stand_ins: Paths of the leaves that are not known yet.
         deadline: On ``time.monotonic``'s clock.
+        allowance: Seconds that may go into replaying; ``replaying`` says how many have.
     """
 
     leaves: dict[Path, torch.Tensor]
@@ -102,6 +104,7 @@ class Trace:
     stop: Stop | None = None
     pending: Private | None = None
     last_shape: tuple[Path, int] | None = None
+    allowance: float = 1.0
     replaying: float = 0.0
     used: set[Path] = field(default_factory=set)
     classes: dict[int, int] = field(default_factory=dict)
@@ -140,9 +143,7 @@ class Trace:
     def _note_classes(self, args: Any, kwargs: Any, indices: torch.Tensor) -> None:
         dim = args[1] if len(args) > 1 else kwargs.get("dim", -1)
         if isinstance(dim, int) and args and args[0].dim():
-            self.classes[id(indices)] = int(
-                args[0].shape[dim if -args[0].dim() <= dim < args[0].dim() else -1]
-            )
+            self.classes[id(indices)] = int(args[0].shape[dim if -args[0].dim() <= dim < args[0].dim() else -1])
 
     def replay(self, target: torch.Tensor, path: Path, leaf: torch.Tensor) -> torch.Tensor | None:
         """The tensor that ``target`` would have been, had the leaf at ``path`` been ``leaf``.
@@ -155,6 +156,8 @@ class Trace:
             with torch.no_grad():
                 for operation in self._way_to(target, path):
                     args = _substituted(operation.args, known)
+                    if not is_safe(operation.func, args):
+                        return None
                     result = operation.func(*args, **_substituted(operation.kwargs, known))
                     known.update(zip(map(id, operation.outputs), tensors_in(result), strict=False))
         except Exception:
@@ -169,9 +172,7 @@ class Trace:
         needed, way = {id(target)}, []
         for operation in reversed(self.tape):
             mine = any(id(o) in needed for o in operation.outputs)
-            if mine and any(
-                path in self.leaves_of(t) for t in tensors_in((operation.args, operation.kwargs))
-            ):
+            if mine and any(path in self.leaves_of(t) for t in tensors_in((operation.args, operation.kwargs))):
                 way.append(operation)
                 needed.update(id(t) for t in tensors_in((operation.args, operation.kwargs)))
         return way[::-1]

@@ -1,0 +1,180 @@
+"""Runs of pytest inside pytest, in one process, on modules that a test writes."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import re
+import textwrap
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_conformance import check_module
+from lightning_conformance.lightning_api import installed_packages
+
+torch.set_num_threads(1)
+
+pytest_plugins = ["pytester"]
+
+PACKAGES = [package.name for package in installed_packages()]
+BATCH = "x: float[4,3], y: float[4,1]"
+
+IMPORTS = """
+import LIGHTNING as pl
+import torch
+from torch import nn
+from torch.nn import functional as F
+"""
+
+MODEL = """
+class Model(pl.LightningModule):
+    def __init__(self, features: int = 3, lr: float = 0.1):
+        super().__init__()
+        self.lr = lr
+        self.net = nn.Linear(features, 1)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.mse_loss(self.net(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=self.lr)
+"""
+
+FAULTY = """
+class Faulty(Model):
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.mse_loss(self.net(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+"""
+
+OWN_TESTS = """
+def test_own():
+    pass
+"""
+
+
+def _plugin_arguments() -> list[str]:
+    """Load the plugin by name where the kit runs from its source folder."""
+    groups = metadata.entry_points(group="pytest11")
+    return [] if "lightning_conformance" in groups.names else ["-p", "lightning_conformance.plugin"]
+
+
+def _warm_up(package: str) -> None:
+    """Import what the first run imports late: an inner session forgets its imports, and torch stands none twice."""
+    names: dict[str, object] = {"__name__": "warm_up"}
+    exec((IMPORTS + MODEL).replace("LIGHTNING", package), names)
+    check_module(names["Model"], batch=BATCH, environment="cpu")
+    check_module(names["Model"], environment="cpu")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm() -> None:
+    for package in PACKAGES:
+        _warm_up(package)
+
+
+@dataclass
+class Kit:
+    """A folder with a user's files, and pytest run in it."""
+
+    pytester: pytest.Pytester
+    package: str = PACKAGES[0]
+    arguments: list[str] = field(default_factory=_plugin_arguments)
+
+    @property
+    def path(self) -> Path:
+        return self.pytester.path
+
+    def write(self, name: str, *parts: str) -> Path:
+        """Write a file; ``LIGHTNING`` in it becomes the package's name."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = "\n".join(textwrap.dedent(part) for part in parts)
+        path.write_text(text.replace("LIGHTNING", self.package), "utf-8")
+        return path
+
+    def module(self, *parts: str, name: str = "model.py") -> Path:
+        """Write a file with the sound ``Model``, the ``Faulty`` one, and what a test adds."""
+        return self.write(name, IMPORTS, MODEL, FAULTY, *parts)
+
+    def run(self, *arguments: object, batch: str = BATCH, cache: bool = False) -> pytest.RunResult:
+        """Run pytest in this process on the CPU; ``batch`` empty to say nothing about batches."""
+        given = list(map(str, arguments))
+        if not any(word.startswith("--lightning-environment") for word in given):
+            given.insert(0, "--lightning-environment=cpu")
+        if batch and any(word.startswith("--lightning-module") for word in given):
+            given.insert(0, f"--lightning-batch={batch}")
+        if not cache:
+            given.insert(0, "-pno:cacheprovider")
+        return self.pytester.runpytest_inprocess(*self.arguments, *given, no_reraise_ctrlc=True)
+
+    def run_apart(self, *arguments: object, batch: str = BATCH) -> pytest.RunResult:
+        """Run pytest in a process of its own."""
+        given = ["-pno:cacheprovider", "--lightning-environment=cpu", f"--lightning-batch={batch}"]
+        return self.pytester.runpytest_subprocess(*self.arguments, *given, *map(str, arguments))
+
+
+@pytest.fixture
+def kit(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Kit:
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+        monkeypatch.delenv(name)
+    made = Kit(pytester)
+    made.module()
+    return made
+
+
+@pytest.fixture(params=PACKAGES)
+def either_kit(request: pytest.FixtureRequest, kit: Kit) -> Kit:
+    """The folder under each of Lightning's package names."""
+    kit.package = request.param
+    kit.module()
+    return kit
+
+
+def output(result: pytest.RunResult) -> str:
+    """Both streams, without colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", f"{result.stdout.str()}\n{result.stderr.str()}")
+
+
+@pytest.fixture
+def items():
+    """The outcome of each item that ran, by node id, from the lines of ``-rA``."""
+
+    def outcomes(result: pytest.RunResult) -> dict[str, str]:
+        lines = re.findall(r"^(PASSED|FAILED|ERROR) (\S+)", output(result), flags=re.M)
+        return {node_id: word.lower() for word, node_id in lines}
+
+    return outcomes
+
+
+@pytest.fixture
+def collected():
+    """Node ids as ``--collect-only -q`` lists them."""
+
+    def listed(result: pytest.RunResult) -> list[str]:
+        return [line for line in result.outlines if "::" in line and " " not in line]
+
+    return listed
+
+
+@pytest.fixture
+def said():
+    """What a run printed; a look at it also sees that nothing of the kit's inside is shown."""
+
+    def text(result: pytest.RunResult) -> str:
+        shown = output(result)
+        assert "INTERNALERROR" not in shown
+        assert not re.search(r"lightning_conformance/[\w/]+\.py", shown.replace(os.sep, "/")), shown
+        return shown
+
+    return text
