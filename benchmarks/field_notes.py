@@ -88,9 +88,7 @@ class Row:
 
     @property
     def counts(self) -> dict[str, int]:
-        counted = (
-            Counter(verdict.outcome for verdict in self.report.verdicts) if self.report else Counter[str]()
-        )
+        counted = Counter(verdict.outcome for verdict in self.report.verdicts) if self.report else Counter[str]()
         return {outcome: counted[outcome] for outcome in OUTCOMES if counted[outcome]}
 
     def severity(self, severity: str) -> list[tuple[str, Finding]]:
@@ -200,9 +198,7 @@ def demos() -> Iterator[Case]:
         offline(transformer.LightningTransformer),
         "inputs: int[8,12]<50, target: int[8,12]<50",
     )
-    yield Case(
-        "demos", "LightningLSTM", offline(lstm.LightningLSTM), "inputs: int[12,8]<50, target: int[12,8]<50"
-    )
+    yield Case("demos", "LightningLSTM", offline(lstm.LightningLSTM), "inputs: int[12,8]<50, target: int[12,8]<50")
 
 
 def table(rows: Iterable[Row]) -> Iterator[str]:
@@ -222,13 +218,9 @@ def total(rows: list[Row]) -> str:
     errors, warned = (sum(len(row.severity(s)) for row in judged) for s in ("error", "warning"))
     verdicts = sum(sum(row.counts.values()) for row in judged)
     seconds = sum(row.seconds for row in judged)
-    by_check = Counter(
-        (check, s) for row in judged for s in ("error", "warning") for check, _ in row.severity(s)
-    )
+    by_check = Counter((check, s) for row in judged for s in ("error", "warning") for check, _ in row.severity(s))
     lines = [f"{n:4} {severity:<8} {check}" for (check, severity), n in sorted(by_check.items())]
-    head = (
-        f"{len(judged)} cases: {errors} errors and {warned} warnings in {verdicts} verdicts, {seconds:.0f} s"
-    )
+    head = f"{len(judged)} cases: {errors} errors and {warned} warnings in {verdicts} verdicts, {seconds:.0f} s"
     return "\n".join([head, *lines])
 
 
@@ -245,9 +237,7 @@ def _quiet() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, help="a folder of case_*.py files")
     parser.add_argument("--demos", action="store_true", help="the classes of lightning.pytorch.demos")
     parser.add_argument("--table", action="store_true", help="end with a Markdown table")

@@ -148,11 +148,15 @@ def output(result: pytest.RunResult) -> str:
 
 @pytest.fixture
 def items():
-    """The outcome of each item that ran, by node id, from the lines of ``-rA``."""
+    """The outcome of each item, by node id, in the order in which they ran (of ``-v`` in another process)."""
 
     def outcomes(result: pytest.RunResult) -> dict[str, str]:
-        lines = re.findall(r"^(PASSED|FAILED|ERROR) (\S+)", output(result), flags=re.M)
-        return {node_id: word.lower() for word, node_id in lines}
+        if hasattr(result, "reprec"):
+            reports = result.reprec.getreports("pytest_runtest_logreport")
+            return {r.nodeid: r.outcome for r in reports if r.when == "call" or not r.passed}
+        words = "PASSED|FAILED|SKIPPED|ERROR"
+        lines = re.findall(rf"^\[gw\d+\] \[ *\d+%\] ({words}) (\S+)|^(\S+::\S+) ({words})", output(result), flags=re.M)
+        return {(parallel or own): (word or last).lower() for word, parallel, own, last in lines}
 
     return outcomes
 

@@ -104,16 +104,12 @@ class PacksSequences(Adam):
 
     def training_step(self, batch, batch_idx):
         ids, lengths, labels = batch
-        packed = nn.utils.rnn.pack_padded_sequence(
-            self.emb(ids), lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
+        packed = nn.utils.rnn.pack_padded_sequence(self.emb(ids), lengths.cpu(), batch_first=True, enforce_sorted=False)
         return F.cross_entropy(self.rnn(packed)[1][0][-1], labels)
 
 
 def test_lengths():
-    assert (
-        str(infer_batch(PacksSequences).spec) == "ids: int[B,7]<9, lengths: int[B] in 1..7, labels: int[B]<4"
-    )
+    assert str(infer_batch(PacksSequences).spec) == "ids: int[B,7]<9, lengths: int[B] in 1..7, labels: int[B]<4"
 
 
 class Attributes(Small):
@@ -347,10 +343,80 @@ def test_iteration_is_no_unpacking():
 
 @pytest.mark.parametrize("name", ["BoringModel", "ManualOptimBoringModel", "DemoModel"])
 def test_demos(name):
-    demos = pytest.importorskip(
-        f"{modules.LightningModule.__module__.split('.core')[0]}.demos.boring_classes"
-    )
+    demos = pytest.importorskip(f"{modules.LightningModule.__module__.split('.core')[0]}.demos.boring_classes")
     if not hasattr(demos, name):
         pytest.skip(f"this Lightning has no {name}")
     found = infer_batch(getattr(demos, name))
     assert describe(found.spec.generate()) == "float[5,32]"
+
+
+class SamplesActions(Small):
+    def training_step(self, batch, batch_idx):
+        observation, action = batch
+        policy = torch.distributions.Categorical(logits=self.layer(observation))
+        return -policy.log_prob(action).mean()
+
+
+def test_value_that_has_to_be_a_tensor():
+    assert str(infer_batch(SamplesActions).spec) == "observation: float[B,3], action: int[B]<2"
+
+
+class TimeMajor(Adam):
+    """A recurrent kernel must never be replayed with a state that does not fit."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.fc = nn.GRU(4, 6), nn.Linear(6, 2)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self.fc(self.rnn(x)[0][-1]), y)
+
+
+def test_time_major_recurrence():
+    assert str(infer_batch(TimeMajor).spec) == "x: float[7,B,4], y: int[B]<2"
+
+
+class RebindsParameter(Small):
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        self.layer.weight = self.layer.weight * 0.9
+        return F.cross_entropy(self.layer(x), y)
+
+
+class ReadsMissingMetric(Small):
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.layer(x), y)
+        return loss + self.trainer.logged_metrics["train_loss"]
+
+
+class LogsVector(Small):
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.layer(x), y, reduction="none")
+        self.log("train_loss", loss)
+        return loss.mean()
+
+
+@pytest.mark.parametrize("cls", [RebindsParameter, ReadsMissingMetric, LogsVector], ids=lambda value: value.__name__)
+def test_error_inside_a_step_that_has_its_batch(cls):
+    with pytest.raises(ModuleOwnError):
+        infer_batch(cls)
+
+
+class LazyInput(Adam):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.LazyLinear(3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self.layer(x.flatten(1)), y)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_lazy_layers():
+    assert infer_batch(LazyInput).spec.tensors[1].high == 3

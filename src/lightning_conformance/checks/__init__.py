@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightning_conformance.checks import closure, completion, epoch_mean, logging, loss, parameters
+from lightning_conformance.checks import closure, completion, logging, logging_mean, loss, parameters
 from lightning_conformance.checks.registry import CHECKS, Check, all_checks, find_check, judge
 from lightning_conformance.checks.verdict import (
     Finding,
@@ -25,10 +25,10 @@ __all__ = [
     "all_checks",
     "closure",
     "completion",
-    "epoch_mean",
     "find_check",
     "judge",
     "logging",
+    "logging_mean",
     "loss",
     "parameters",
 ]

@@ -15,9 +15,9 @@ from lightning_conformance.checks.logged import (
 )
 from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.source import log_call_for_epoch, loss_name
-from lightning_conformance.checks.verdict import Finding, Inconclusive
+from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
 from lightning_conformance.checks.wording import count, listed
-from lightning_conformance.recording.model import LogCall, MetricReceived, Recording
+from lightning_conformance.recording.model import BackwardRan, LogCall, MetricReceived, Recording
 
 
 @check(family="logging")
@@ -63,7 +63,8 @@ def train_loss_logged(recording: Recording) -> Iterator[Finding]:
     if near:
         best = near[0]
         call = next((c for c in recording.all(LogCall) if c.name == best.removesuffix("_epoch")), None)
-        equal = " (its values are those of the returned loss)" if best in same else ""
+        whose = f"those of `{best}`" if len(near) > 1 else "its values"
+        equal = f" ({whose} are those of the returned loss)" if best in same else ""
         yield Finding(
             f"`{name}` never reached the logger; {listed(near)} did{equal}.",
             "The loss is logged under another name than the configured one.",
@@ -71,6 +72,8 @@ def train_loss_logged(recording: Recording) -> Iterator[Finding]:
             call.place if call and call.place else step,
         )
         return
+    if not recording.optimizers and not any(recording.all(BackwardRan)) and not any(s.loss for s in recording.steps):
+        raise NotApplicable("nothing is trained by gradient: there is no training loss")
     names = sorted({m.name for m in recording.all(MetricReceived)} - {"epoch"})
     yield Finding(
         f"`{name}` never reached the logger; it received {listed(names) if names else 'nothing'}.",

@@ -32,6 +32,7 @@ _CUTS = (
     "from_numpy",
     "round",
 )
+_FLAT = ("round", "floor", "ceil", "trunc", "sign")
 _CLEARING = ("zero_grad", "clip_gradients", "clip_grad_norm_", "clip_grad_value_", "zero_", "fill_")
 _AROUND_STEP = (
     "on_before_optimizer_step",
@@ -226,7 +227,8 @@ _WARNINGS: dict[str, tuple[str, str]] = {
     ),
     "zero gradient": (
         "They take part in the loss, and their gradient was exactly zero in every step.",
-        "Look for a dead activation, a multiplication by zero, or an argmax between them and the loss.",
+        "Look for a dead activation, a multiplication by zero, a rounding, or a softmax over one element between them "
+        "and the loss.",
     ),
     "not differentiated": (
         "The loss reaches them, and no backward pass gave them a gradient.",
@@ -271,8 +273,10 @@ def _place(recording: Recording, cause: str, member: ParameterFacts) -> Place | 
         return optimizer_place(recording, {o.name for o in recording.optimizers}) or member.place
     if cause == "switched off":
         return find_call(recording, step_methods(recording), {"toggle_optimizer", "toggle_model"}) or member.place
-    if cause in ("cut off", "zero gradient"):
+    if cause == "cut off":
         return find_call(recording, step_methods(recording), _CUTS) or member.place
+    if cause == "zero gradient":
+        return find_call(recording, step_methods(recording), _FLAT) or member.place
     if cause == "not stepped":
         return recording.method_place("training_step") or member.place
     return member.place

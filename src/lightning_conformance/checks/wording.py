@@ -21,6 +21,7 @@ def listed(names: Iterable[str]) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
-def number(value: float) -> str:
-    """Four significant digits."""
-    return f"{value:.4g}"
+def number(value: float, beside: float | None = None) -> str:
+    """Four significant digits, or as many more as tell it from the number beside it."""
+    digits = next((d for d in range(4, 9) if beside is None or f"{value:.{d}g}" != f"{beside:.{d}g}"), 9)
+    return f"{value:.{digits}g}"

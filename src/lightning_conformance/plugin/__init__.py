@@ -14,6 +14,7 @@ from lightning_conformance.plugin.distribution import (
     pytest_configure_node,
     pytest_sessionfinish,
     pytest_testnodedown,
+    pytest_xdist_make_scheduler,
 )
 from lightning_conformance.plugin.fixtures import (
     lightning_batch,
@@ -49,4 +50,5 @@ __all__ = [
     "pytest_sessionfinish",
     "pytest_terminal_summary",
     "pytest_testnodedown",
+    "pytest_xdist_make_scheduler",
 ]

@@ -36,12 +36,29 @@ def pytest_collection(session: pytest.Session) -> None:
     try:
         for subject in state.subjects:
             _check(subject)
-        _ = state.environments
+        _check_node_ids(state)
     except UsageError as error:
         # A worker that ends here looks like a crash; the controller resolves the same words and reports them.
         if not is_worker(session.config):
             raise pytest.UsageError(str(error)) from None
         state.subjects.clear()
+
+
+def _check_node_ids(state: State) -> None:
+    """See that each node id on the command line selects something.
+
+    Raises:
+        UsageError: One does not, or a chosen environment is not there.
+    """
+    from lightning_conformance.checks import find_check
+
+    places = {f"{s.label}::{e.name}" for e in state.environments for s in state.subjects}
+    for node_id in state.settings.only:
+        place, _, check = node_id.rpartition("::")
+        if place in places:
+            find_check(check)
+        elif not any(f"{known}::".startswith(f"{node_id}::") for known in places):
+            raise UsageError(f"{node_id}: there is no such item.", f"There are: {', '.join(sorted(places))}.")
 
 
 def _check(subject: Subject) -> None:
@@ -131,7 +148,8 @@ class ConformanceItem(pytest.Function):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """The user's file, not ours."""
-        return self.path, None, self.nodeid
+        # pytest turns dots of the last part into colons where it shows it.
+        return self.path, None, self.nodeid.rpartition(".")[2].partition(":")[2]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,51 @@ import pytest
 from lightning_conformance.plugin.state import State, state_key
 
 _FOLDER = "lightning_conformance_folder"
-_GROUPED = "lightning_conformance_grouped"
 _MADE = "lightning_conformance_made"
+grouped_key = pytest.StashKey[bool]()
 folder_key = pytest.StashKey[Any]()
 
 
 def group_by_subject(config: pytest.Config) -> None:
-    """Send all items of one subject and environment to one worker, where the user asked for plain ``-n``.
-
-    ``loadgroup`` is ``load`` that heeds groups. The scheduler reads the controller's option, the workers
-    (which parse the command line anew) name the groups.
-    """
+    """Send all items of one subject and environment to one worker, where the user asked for plain ``-n``."""
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "loadgroup"
-    if is_worker(config) and getattr(config, "workerinput", {}).get(_GROUPED):
-        config.option.loadgroup = True
+        config.stash[grouped_key] = True
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Schedule by group, as ``loadgroup`` does, but by the node ids themselves.
+
+    ``loadgroup`` writes the group behind each node id, and ``--lf`` would no longer find them.
+    """
+    if not config.stash.get(grouped_key, False):
+        return None
+    from xdist.scheduler import LoadGroupScheduling
+
+    state = config.stash[state_key]
+    cells = [(subject.label, environment.name) for subject in state.subjects for environment in state.environments]
+
+    class SubjectScheduling(LoadGroupScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid, cells) or str(super()._split_scope(nodeid))
+
+    return SubjectScheduling(config, log)
+
+
+def group_of(nodeid: str, cells: Iterable[tuple[str, str]]) -> str:
+    """The subject and environment that an item belongs to; empty for an item that has none.
+
+    Args:
+        nodeid: Of a conformance item, or of a test that the fixtures parametrize.
+        cells: Label and environment of each subject.
+    """
+    parameters = nodeid.partition("[")[2].removesuffix("]")
+    for label, environment in cells:
+        named = f"{label.rpartition(':')[2]}-{environment}"
+        if nodeid.startswith(f"{label}::{environment}::") or f"{parameters}-".startswith(f"{named}-"):
+            return f"{label}::{environment}"
+    return ""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -36,7 +67,6 @@ def pytest_configure_node(node: Any) -> None:
     if folder_key not in stash:
         stash[folder_key] = tempfile.TemporaryDirectory(prefix="lightning-conformance-")
     node.workerinput[_FOLDER] = stash[folder_key].name
-    node.workerinput[_GROUPED] = node.config.option.dist == "loadgroup"
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -55,7 +85,8 @@ def is_worker(config: pytest.Config) -> bool:
 
 def is_controller(config: pytest.Config) -> bool:
     """Whether this process hands its tests to workers."""
-    return not is_worker(config) and bool(getattr(config.option, "tx", None))
+    distributes = bool(getattr(config.option, "tx", None)) and not config.option.collectonly
+    return distributes and not is_worker(config)
 
 
 def shared_folder(config: pytest.Config) -> Path | None:

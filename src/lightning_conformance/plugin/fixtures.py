@@ -50,6 +50,7 @@ def lightning_device(lightning_environment: Environment) -> torch.device:
 @pytest.fixture
 def lightning_module(lightning_subject: Subject, lightning_device: torch.device) -> Any:
     """A fresh, seeded instance of the module, on the device."""
+    __tracebackhide__ = True
     from lightning_conformance.recording.run import fresh_module
 
     return fresh_module(lightning_subject, lightning_device)
@@ -58,6 +59,7 @@ def lightning_module(lightning_subject: Subject, lightning_device: torch.device)
 @pytest.fixture
 def lightning_batch(request: pytest.FixtureRequest, lightning_subject: Subject, lightning_device: torch.device) -> Any:
     """One batch for ``training_step``, on the device; override it to say what a batch is."""
+    __tracebackhide__ = True
     from lightning_conformance.lightning_api import move_to_device
     from lightning_conformance.recording.run import first_batch
 
@@ -72,21 +74,28 @@ def lightning_recording(
     request: pytest.FixtureRequest, lightning_subject: Subject, lightning_environment: Environment
 ) -> Recording:
     """What a short real fit of the module showed; made once for a subject and environment, and shared."""
+    __tracebackhide__ = True
     from lightning_conformance.recording.run import record
-    from lightning_conformance.subjects.batch_spec import describe
 
     state = state_of(request.config)
     batch = _overriding_batch(request)
-    options, text = lightning_subject.options, "" if batch is None else describe(batch)
-    key = "|".join([lightning_subject.label, lightning_environment.name, "train", repr(options), text])
     return state.store.get(
-        key,
+        recording_key(lightning_subject, lightning_environment, batch),
         lambda: record(lightning_subject, lightning_environment, batch=batch, timeout=state.settings.timeout),
     )
 
 
+def recording_key(subject: Subject, environment: Environment, batch: Any) -> str:
+    """Names a recording: subject, environment, regime, and how the module is built and fed."""
+    from lightning_conformance.subjects.batch_spec import describe
+
+    text = "" if batch is None else describe(batch)
+    return "|".join([subject.label, environment.name, "train", repr(subject.options), text])
+
+
 def _overriding_batch(request: pytest.FixtureRequest) -> Any:
     """What the user's own ``lightning_batch`` fixture gives; None where ours is in force."""
+    __tracebackhide__ = True
     try:
         batch = request.getfixturevalue("lightning_batch")
     except SubjectError:

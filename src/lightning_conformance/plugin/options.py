@@ -6,6 +6,7 @@ import argparse
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MARKER = "lightning_conformance"
 DEFAULT_ENVIRONMENT = "auto"
+Word = tuple[str, str]
 
 
 class InOrder(argparse.Action):
@@ -129,6 +131,8 @@ class Settings:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options; wrong words end the run with exit code 4 before anything is imported."""
     config.addinivalue_line("markers", f"{MARKER}: a conformance check of a LightningModule.")
+    # Without pytest-xdist (-p no:xdist) nobody else registers its mark.
+    config.addinivalue_line("markers", "xdist_group(name): items of one group run on one worker.")
     try:
         config.stash[state_key] = State(read_settings(config))
     except KitError as error:
@@ -146,20 +150,18 @@ def read_settings(config: pytest.Config) -> Settings:
     from lightning_conformance.environments import check_names
 
     default_loss = str(config.getini("lightning_train_loss"))
-    words = list(_ini_words(config)) + [tuple(pair) for pair in config.getoption("lightning_words") or []]
     given = config.getoption("lightning_environment") or [str(config.getini("lightning_environment"))]
     strict = config.getoption("lightning_strict")
-    only, requests = config.stash.get(only_key, ()), _read_requests(config, words, default_loss)
     return Settings(
-        requests,
+        _read_requests(config, default_loss),
         tuple(check_names(given)),
         _seconds(config.getoption("lightning_timeout") or str(config.getini("lightning_timeout"))),
         bool(config.getini("lightning_strict") if strict is None else strict),
-        only,
+        config.stash.get(only_key, ()),
     )
 
 
-def _ini_words(config: pytest.Config) -> Iterator[tuple[str, str]]:
+def _ini_words(config: pytest.Config) -> Iterator[Word]:
     for line in config.getini("lightning_modules"):
         if not line.strip() or line.strip().startswith("#"):
             continue
@@ -176,26 +178,35 @@ def _ini_words(config: pytest.Config) -> Iterator[tuple[str, str]]:
         yield from found.lightning_words or []
 
 
-def _read_requests(config: pytest.Config, words: Sequence[tuple[str, str]], default_loss: str) -> tuple[Request, ...]:
-    from lightning_conformance.subjects.target import parse_target
-
-    requests: list[Request] = []
-    for_all: list[tuple[str, str]] = []
-    base = config.rootpath if not config.getoption("lightning_words") else config.invocation_params.dir
-    for word, value in words:
-        if word == "module":
-            requests.append(Request(parse_target(value, base), train_loss=default_loss))
-            _apply(requests[-1], for_all)
-        elif requests:
-            _apply(requests[-1], [(word, value)])
-        else:
-            for_all.append((word, value))
+def _read_requests(config: pytest.Config, default_loss: str) -> tuple[Request, ...]:
+    """The modules of the ini file, whose paths start from its folder, then those of the command line."""
+    typed = list(config.getoption("lightning_words") or [])
+    typed_at = next((i for i, (word, _) in enumerate(typed) if word == "module"), len(typed))
+    for_all, own = typed[:typed_at], typed[typed_at:]
+    requests = [
+        *_requests(_ini_words(config), config.rootpath, default_loss, for_all),
+        *_requests(own, config.invocation_params.dir, default_loss, for_all),
+    ]
     if for_all and not requests:
         raise UsageError(f"--lightning-{for_all[0][0]} is given, and no module.", "Add --lightning-module=PATH:CLASS.")
     return tuple(requests)
 
 
-def _apply(request: Request, words: Iterable[tuple[str, str]]) -> None:
+def _requests(words: Iterable[Word], base: Path, default_loss: str, for_all: Sequence[Word]) -> list[Request]:
+    """A request for each module among the words; what stands behind a module overrides what is for all."""
+    from lightning_conformance.subjects.target import parse_target
+
+    requests: list[Request] = []
+    for word, value in words:
+        if word == "module":
+            requests.append(Request(parse_target(value, base), train_loss=default_loss))
+            _apply(requests[-1], for_all)
+        else:
+            _apply(requests[-1], [(word, value)])
+    return requests
+
+
+def _apply(request: Request, words: Iterable[Word]) -> None:
     for word, value in words:
         if word == "init":
             request.init.append(value)

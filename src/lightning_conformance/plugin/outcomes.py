@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lightning_conformance.errors import KitError
 from lightning_conformance.plugin.state import state_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the diagnosis instead of our own traceback, and attach the verdict in plain data."""
     report = yield
+    if call.when == "setup" and call.excinfo is not None and isinstance(call.excinfo.value, KitError):
+        report.longrepr = _told(call.excinfo, call.excinfo.value)
     if call.when == "call" and verdict_key in item.stash:
         verdict, recording = item.stash[verdict_key]
         report.lightning_conformance = payload(verdict, recording)  # type: ignore[attr-defined]
@@ -47,6 +50,18 @@ def pytest_runtest_makereport(
         elif isinstance(report.longrepr, tuple):
             report.longrepr = (str(item.path), 0, report.longrepr[2])
     return report
+
+
+def _told(excinfo: pytest.ExceptionInfo[BaseException], error: KitError) -> Any:
+    """What a fixture of ours could not do, with the user's part of the traceback and no frame of the kit."""
+    from lightning_conformance.subjects.tracebacks import user_traceback
+
+    text: Any = excinfo.getrepr(style="value", chain=False)
+    cause = getattr(error, "cause", None)
+    if cause is not None:
+        text.reprtraceback.reprentries[0].lines.extend(["", *user_traceback(cause).splitlines()])
+    text.reprcrash.message = error.message
+    return text
 
 
 def _diagnosis(excinfo: pytest.ExceptionInfo[BaseException], verdict: Verdict) -> Any:

@@ -46,9 +46,18 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
 
 
 def recordings_line(made: dict[str, int]) -> str:
-    """How many recordings were made, and whether one was made twice."""
-    total, keys = sum(made.values()), len(made)
-    return f"{total} recording{'s' * (total != 1)} for {keys} subject-environment pair{'s' * (keys != 1)}"
+    """How many recordings were made, and whether one was made twice.
+
+    Args:
+        made: How often each was made, by the keys of :func:`~lightning_conformance.plugin.fixtures.recording_key`.
+    """
+    total, pairs = sum(made.values()), len({tuple(key.split("|")[:2]) for key in made})
+    ways = f", built or fed in {len(made)} ways" if len(made) > pairs else ""
+    return f"{_counted(total, 'recording')} for {_counted(pairs, 'subject-environment pair')}{ways}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def summary(found: list[dict[str, Any]], verbosity: int) -> Iterator[str]:
@@ -73,7 +82,7 @@ def summary(found: list[dict[str, Any]], verbosity: int) -> Iterator[str]:
 def _census(verdicts: list[dict[str, Any]]) -> str:
     counted = Counter(v["outcome"] for v in verdicts)
     told = ", ".join(f"{counted[outcome]} {outcome}" for outcome in _ORDER if counted[outcome])
-    return f"{len(verdicts)} check{'s' * (len(verdicts) != 1)}: {told}"
+    return f"{_counted(len(verdicts), 'check')}: {told}"
 
 
 def _attention(verdicts: list[dict[str, Any]]) -> Iterator[str]:

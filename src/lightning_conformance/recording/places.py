@@ -9,7 +9,7 @@ import sys
 import sysconfig
 import textwrap
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -62,14 +62,22 @@ class Places:
             return installed not in _FRAMEWORKS
         return not file.startswith(("<", *self._frameworks))
 
-    def here(self) -> Place | None:
-        """The innermost user frame of the calling thread, up to where the run was started."""
+    def here(self, overrides: Collection[str] = ()) -> Place | None:
+        """The innermost user frame of the calling thread, up to where the run was started.
+
+        Args:
+            overrides: Methods of Lightning's; where the user's class overrides one and passes the call on, the
+                caller's line is meant.
+        """
         frame: FrameType | None = sys._getframe(1)
+        inside = None
         while frame is not None and frame.f_code.co_filename != _RUN_FILE:
             if self.is_user(frame.f_code.co_filename):
-                return _place_of_frame(frame)
+                if not _is_override(frame, overrides):
+                    return _place_of_frame(frame)
+                inside = inside or frame
             frame = frame.f_back
-        return None
+        return _place_of_frame(inside) if inside else None
 
     def of_exception(self, error: BaseException) -> Place | None:
         """The innermost user frame of the exception's traceback, or the line of a SyntaxError."""
@@ -106,6 +114,10 @@ def _function_name(frame: FrameType) -> str:
 
 def _place(file: str, line: int, function: str, columns: tuple[int, int] | None = None) -> Place:
     return Place(file, line, function, linecache.getline(file, line).rstrip("\n"), columns)
+
+
+def _is_override(frame: FrameType, names: Collection[str]) -> bool:
+    return frame.f_code.co_name in names and hasattr(frame.f_locals.get("self"), "training_step")
 
 
 def _place_of_frame(frame: FrameType) -> Place:

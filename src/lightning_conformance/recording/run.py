@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -163,6 +164,8 @@ class _Run:
         with tempfile.TemporaryDirectory(prefix="lightning-conformance-") as folder:
             with _unheard_warnings():
                 module = self.subject.build()
+            # The user's factory may have imported Lightning only now, and Lightning sets its log level then.
+            quiet_lightning()
             places = Places(source_files(module))
             blank = replace(
                 blank,
@@ -223,6 +226,8 @@ class _Run:
     def _run(self, package: LightningPackage, trainer: Any, module: Any) -> None:
         validation = self.validation and package.is_overridden("validation_step", module)
         arguments = self.source.fit_arguments(self.plan, ragged=self.ragged, validation=validation)
+        if "val_dataloaders" in arguments and _needs_loader_index(module):
+            arguments["val_dataloaders"] = [arguments["val_dataloaders"]] * 2
         if "train_dataloaders" in arguments and self.subject.own_data_fails:
             module.prepare_data = _nothing
         seed_everything(self.plan.seed)
@@ -251,6 +256,12 @@ class _Run:
                 logged_metrics={name: value for name, value in numbers.items() if value is not None},
                 failure=failure,
             )
+
+
+def _needs_loader_index(module: Any) -> bool:
+    """Whether ``validation_step`` requires a ``dataloader_idx``: Lightning gives one to several loaders only."""
+    index = inspect.signature(module.validation_step).parameters.get("dataloader_idx")
+    return index is not None and index.default is inspect.Parameter.empty
 
 
 def _nothing() -> None:

@@ -41,7 +41,9 @@ class Tape:
         self.events.append(event)
 
     def enter(self, owner: str, name: str) -> None:
-        """A hook begins."""
+        """A hook begins; the one that reports an exception is not where the exception came from."""
+        if name == "on_exception" and self.failed_at is None:
+            self.failed_at = self.now
         self.hooks.append((owner, name))
         self.add(HookCalled(self.now, owner, name))
 

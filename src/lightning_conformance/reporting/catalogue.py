@@ -1,8 +1,20 @@
-"""The catalogue of checks as text: the list, and one check explained."""
+"""The catalogue of checks as text: the list, one check explained, and all of them as one page."""
 
 from __future__ import annotations
 
-from lightning_conformance.checks import all_checks, find_check
+from collections.abc import Iterator
+
+from lightning_conformance.checks import Check, all_checks, find_check
+
+_INTRODUCTION = """\
+# The checks
+
+Written by `python docs/generate.py` from the docstrings in `src/lightning_conformance/checks`: change them there.
+`pytest --lightning-explain=NAME` shows the same text in the terminal.
+
+A check passes, fails, does not apply, or is inconclusive, and then says why. Of its findings an *error* fails
+the check, a *warning* fails it with `--lightning-strict` only, and *advice* never does.
+"""
 
 
 def checks_text() -> str:
@@ -21,3 +33,19 @@ def explanation(name: str) -> str:
     """
     check = find_check(name)
     return f"{check.name} ({check.family}, since {check.since})\n\n{check.documentation}"
+
+
+def checks_markdown() -> str:
+    """A page in Markdown: a table of the checks, and a section for each."""
+    return "\n".join(_page(all_checks())) + "\n"
+
+
+def _page(checks: list[Check]) -> Iterator[str]:
+    yield _INTRODUCTION
+    yield "| check | family | what must hold |\n| --- | --- | --- |"
+    for check in checks:
+        yield f"| [`{check.name}`](#{check.name}) | {check.family} | {check.summary} |"
+    for check in checks:
+        yield f"\n## {check.name}\n\n*{check.family}, since {check.since}*\n"
+        # A section of the docstring is a subsection of the page.
+        yield check.documentation.replace("\n## ", "\n### ")

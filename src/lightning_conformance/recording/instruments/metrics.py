@@ -102,7 +102,7 @@ def log_calls(package: LightningPackage, tape: Tape, places: Places) -> Iterator
                     given.get("on_epoch"),
                     given.get("batch_size"),
                     _name(given.get("reduce_fx", "mean")),
-                    places.here(),
+                    places.here(overrides=("log", "log_dict")),
                 )
             )
         return original(*args, **kwargs)

@@ -51,7 +51,7 @@ class Draft:
 
     def with_spec(self, path: Path, spec: TensorSpec) -> Draft:
         """A copy whose tensor at ``path`` is ``spec``."""
-        return self.put(path, replace(self.at(path), kind="tensor", spec=spec))
+        return self.put(path, replace(self.at(path), kind="tensor", spec=spec, rank=1))
 
     def leaves(self, path: Path = ()) -> Iterator[tuple[Path, Draft]]:
         """Path and node of every leaf, left to right."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import is_lazy
 
 Undo = Callable[[], None]
 NEVER_COPIED = {"_trainer", "trainer", "_fabric", "_jit_internal"}
@@ -24,6 +26,8 @@ class Snapshot:
     def __init__(self, module: nn.Module, optimizers: list[Any], schedulers: list[Any]) -> None:
         self._undos: list[Undo] = []
         for submodule in module.modules():
+            if isinstance(submodule, LazyModuleMixin):
+                continue  # its first call turns it into another class, for good
             self._undos.append(_attributes(submodule))
         for tensor in [*module.parameters(), *module.buffers()]:
             self._undos.append(_tensor(tensor))
@@ -72,14 +76,14 @@ def _refill(container: Any, content: Any) -> None:
 
 def _tensor(tensor: torch.Tensor) -> Undo:
     """Values, gradient and ``requires_grad``; the copy back is spared where nothing was written."""
+    if is_lazy(tensor):
+        return lambda: None
     requires_grad, grad = tensor.requires_grad, tensor.grad if tensor.is_leaf else None
-    lazy = type(tensor).__name__.startswith("Uninitialized")
-    copy = None if lazy else tensor.detach().clone()
-    version = None if lazy else tensor._version
+    copy, version = tensor.detach().clone(), tensor._version
 
     def undo() -> None:
         nonlocal version
-        if copy is not None and tensor._version != version:
+        if tensor._version != version:
             with torch.no_grad():
                 tensor.detach().copy_(copy)
             version = tensor._version

@@ -23,7 +23,9 @@ from lightning_conformance.subjects.inference.tracing import Mismatch, RankRevea
 OWN_ERRORS = (NameError, ImportError, NotImplementedError, RecursionError, OSError, KeyError)
 AUTOGRAD = re.compile(r"Inference tensors|leaf [Vv]ariable that requires grad|backward through the graph")
 SAME_ERROR_LIMIT = 4
-CONTAINER = re.compile(r"Tensor|tuple|dict|list|Probe|argument|unpack")
+CONTAINER = re.compile(
+    r"\bTensor\b|\btuple\b|\bdict\b|\blist\b|Probe|positional|required|multiple values|unexpected|unpack"
+)
 LIKELY_SIZES = (1, 2, 3, 4, 6, 8, 16, 32)
 PATIENCE = 30  # attempts without one that gets further
 ABOUT_VALUES = (ValueError, IndexError, KeyError, AssertionError)
@@ -174,6 +176,10 @@ class Search:
 
     def _after_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
         draft, stop = outcome.draft, outcome.trace.stop
+        if isinstance(error, TypeError | ValueError) and CONTAINER.search(str(error)):
+            for path, node in draft.leaves():
+                if path and node.kind == "unknown":
+                    yield draft.put(path, replace(node, kind="tensor"))
         if stop is not None and stop.error is error:
             solver = Solver(outcome.trace, draft, self.batch, self.attempts.seen)
             for operand, leaves in stop.operands:
@@ -182,10 +188,6 @@ class Search:
                         yield _fed_with(draft, path, spec, self.batch)
         else:
             yield from self._after_python_error(outcome, error)
-        if isinstance(error, TypeError | ValueError) and CONTAINER.search(str(error)):
-            for path, node in draft.leaves():
-                if path and node.kind == "unknown":
-                    yield draft.put(path, replace(node, kind="tensor"))
         for path in _unknown_first(draft, outcome.trace.used):
             node = draft.at(path)
             if node.spec is None and node.rank < 5:
@@ -197,6 +199,12 @@ class Search:
     def _after_python_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
         """Errors that no torch operation raised: an unpacked shape, a missing argument."""
         draft, shape = outcome.draft, outcome.trace.last_shape
+        interval = re.search(r"IntegerInterval\(lower_bound=(\d+), upper_bound=(\d+)", str(error))
+        if interval is not None:
+            low, high = int(interval[1]), int(interval[2]) + 1
+            for path in _unknown_first(draft, outcome.trace.used):
+                yield draft.with_spec(path, TensorSpec((self.batch,), "int", low, high))
+            return
         expected = re.search(r"expected (\d+)", str(error))
         if shape is not None and isinstance(error, ValueError | IndexError | AssertionError):
             path, rank = shape
@@ -213,7 +221,7 @@ class Search:
         if missing is not None and draft.kind == "dict":
             names = [n for n in re.findall(r"'(\w+)'", missing[1]) if n not in dict(draft.children)]
             yield replace(draft, children=(*draft.children, *((n, Draft(name=n)) for n in names)))
-        elif isinstance(error, TypeError) and draft.kind == "tuple":
+        elif isinstance(error, TypeError) and draft.kind == "tuple" and "argument" in str(error):
             for count in (1, 2, 3, 4):
                 yield grown_tuple((None,) * count, None)
 

@@ -202,7 +202,8 @@ class Solver:
                     yield replace(spec, shape=found)
             if not others:
                 yield from (replace(spec, shape=s) for s in preimages(shape, self.batch, True, shape))
-        yield from (replace(base, shape=stand_in(rank, self.batch).shape) for rank in (2, 3, 4, 5))
+        ranks = (2, 3) if base.dtype == "int" else (2, 3, 4, 5)  # tokens of rank 4 would be a great many
+        yield from (replace(base, shape=stand_in(rank, self.batch).shape) for rank in ranks)
 
 
 def _bases(known: TensorSpec | None, wanted: Expectation) -> list[TensorSpec]:

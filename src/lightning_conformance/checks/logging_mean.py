@@ -12,6 +12,8 @@ from lightning_conformance.checks.verdict import Finding, Inconclusive
 from lightning_conformance.checks.wording import number
 from lightning_conformance.recording.model import BatchFacts, LogCall, Recording
 
+_OTHER_QUANTITY = "Another quantity than the loss that is minimized is logged under the name of the training loss."
+
 
 @check(family="logging")
 def train_loss_is_epoch_mean(recording: Recording) -> Iterator[Finding]:
@@ -104,18 +106,18 @@ def _compare(recording: Recording, epoch: int, value: float, steps: list[tuple[f
     shown = ", ".join(f"{number(loss)}" + (f" (x{size})" if size else "") for loss, size in steps[:6])
     call = next(iter(log_calls(recording)), None)
     return Finding(
-        f"`{recording.train_loss_name}` of epoch {epoch} is {number(value)}; the mean of its losses, weighted by "
-        f"batch size, is {number(mean)} ({shown}). {what}",
+        f"`{recording.train_loss_name}` of epoch {epoch} is {number(value, mean)}; the mean of its losses, weighted by "
+        f"batch size, is {number(mean, value)} ({shown}). {what}",
         cause,
-        _fix(recording, call),
+        _fix(recording, call, other_quantity=cause == _OTHER_QUANTITY),
         call.place if call and call.place else recording.method_place("training_step"),
         severity,  # type: ignore[arg-type]
     )
 
 
-def _fix(recording: Recording, call: LogCall | None) -> str:
+def _fix(recording: Recording, call: LogCall | None, *, other_quantity: bool) -> str:
     name = recording.train_loss_name
-    if call is not None and call.at.hook == "training_step":
+    if not other_quantity and call is not None and call.at.hook == "training_step":
         return log_call_for_epoch(call.place, name)
     return f'self.log("{name}", {loss_name(recording)}, on_step=False, on_epoch=True)  # in training_step'
 
@@ -168,7 +170,7 @@ def _recognise(
     if len(logged) == len(losses) and _is_some_mean(value, logged, sizes):
         return (
             "It is the mean of what self.log was given, which is not the returned loss.",
-            "Another quantity than the loss that is minimized is logged under the name of the training loss.",
+            _OTHER_QUANTITY,
             "warning",
         )
     return "", "What is logged is no mean over the epoch's steps.", "error"
