@@ -129,9 +129,11 @@ def test_usage_commands_pass(usage, items):
         assert set(found.values()) == {"passed"}, (arguments, found)
 
 
-def test_usage_tests_pass_on_the_configured_modules(usage, items):
-    configured = blocks(text_of(USAGE), "toml")[0]
-    usage.write("pyproject.toml", configured)
+@pytest.mark.parametrize("fixture_override", [True, False])
+def test_usage_tests_pass_on_the_configured_modules(fixture_override, usage, items):
+    usage.write("pyproject.toml", blocks(text_of(USAGE), "toml")[0])
+    if not fixture_override:
+        (usage.path / "conftest.py").unlink()
     found = items(usage.run(batch=""))
     assert set(found.values()) == {"passed"}
     shipped = {name.partition("::")[0] for name in found}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from lightning_conformance.checks.verdict import Inconclusive
-from lightning_conformance.recording.model import LogCall, MetricReceived, Recording
+from lightning_conformance.checks.verdict import Inconclusive, NotApplicable
+from lightning_conformance.recording.model import BackwardRan, LogCall, MetricReceived, Recording
 
 _TOLERANCE = 1e-4
 
@@ -30,9 +30,17 @@ def was_logged(recording: Recording) -> bool:
     return any(m.name in (name, f"{name}_epoch", f"{name}_step") for m in recording.all(MetricReceived))
 
 
+def require_gradient_training(recording: Recording) -> None:
+    """Raise NotApplicable where a completed run shows no loss, no backward pass and no optimizer."""
+    losses = any(step.loss for step in recording.steps)
+    if recording.completed and not (losses or recording.optimizers or any(recording.all(BackwardRan))):
+        raise NotApplicable("nothing is trained by gradient: there is no training loss")
+
+
 def require_logged(recording: Recording) -> None:
     """Raise Inconclusive where the training loss is not logged: another check says so."""
     if not was_logged(recording):
+        require_gradient_training(recording)
         raise Inconclusive(f"`{recording.train_loss_name}` is not logged (see train_loss_logged)")
 
 

@@ -10,14 +10,15 @@ from lightning_conformance.checks.logged import (
     epoch_values,
     finished_epochs,
     log_calls,
+    require_gradient_training,
     require_logged,
     was_logged,
 )
 from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.source import log_call_for_epoch, loss_name
-from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
+from lightning_conformance.checks.verdict import Finding, Inconclusive
 from lightning_conformance.checks.wording import count, listed
-from lightning_conformance.recording.model import BackwardRan, LogCall, MetricReceived, Recording
+from lightning_conformance.recording.model import LogCall, MetricReceived, Recording
 
 
 @check(family="logging")
@@ -50,6 +51,7 @@ def train_loss_logged(recording: Recording) -> Iterator[Finding]:
     """
     if was_logged(recording):
         return
+    require_gradient_training(recording)
     if recording.failure is not None and not finished_epochs(recording) and not log_calls(recording):
         raise Inconclusive("the run stopped before the end of its first epoch (see training_completes)")
     name = recording.train_loss_name
@@ -63,7 +65,7 @@ def train_loss_logged(recording: Recording) -> Iterator[Finding]:
     if near:
         best = near[0]
         call = next((c for c in recording.all(LogCall) if c.name == best.removesuffix("_epoch")), None)
-        whose = f"those of `{best}`" if len(near) > 1 else "its values"
+        whose = f"the values of `{best}`" if len(near) > 1 else "its values"
         equal = f" ({whose} are those of the returned loss)" if best in same else ""
         yield Finding(
             f"`{name}` never reached the logger; {listed(near)} did{equal}.",
@@ -72,8 +74,6 @@ def train_loss_logged(recording: Recording) -> Iterator[Finding]:
             call.place if call and call.place else step,
         )
         return
-    if not recording.optimizers and not any(recording.all(BackwardRan)) and not any(s.loss for s in recording.steps):
-        raise NotApplicable("nothing is trained by gradient: there is no training loss")
     names = sorted({m.name for m in recording.all(MetricReceived)} - {"epoch"})
     yield Finding(
         f"`{name}` never reached the logger; it received {listed(names) if names else 'nothing'}.",

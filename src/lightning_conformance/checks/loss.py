@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lightning_conformance.checks.logged import require_gradient_training
 from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.source import find_call, loss_name, return_place
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
@@ -191,6 +192,7 @@ def loss_is_finite(recording: Recording) -> Iterator[Finding]:
         event for event in recording.tape if isinstance(event, (StepRan, BackwardRan)) and event.loss is not None
     ]
     if not events:
+        require_gradient_training(recording)
         raise Inconclusive("no loss tensor was seen (see loss_returned)")
     bad = [event for event in events if event.loss and not event.loss.finite]
     if bad:

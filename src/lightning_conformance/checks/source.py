@@ -101,7 +101,7 @@ def _is_self_attribute(node: ast.AST | None) -> bool:
 
 
 def step_methods(recording: Recording) -> list[str]:
-    """The user's methods that a training step may run: training_step, forward and helpers, hooks left out."""
+    """The user's methods that a training step may run: training_step, forward and the helpers that they name."""
     outside = (
         "__",
         "configure_",
@@ -113,8 +113,19 @@ def step_methods(recording: Recording) -> list[str]:
         "train_dataloader",
         "val_",
     )
-    names = [name for name in recording.methods if not name.startswith(outside)]
-    return sorted(names, key=lambda name: (name not in ("training_step", "forward"), name))
+    names = {"training_step", "forward", *_mentioned(recording, {"training_step"})}
+    used = [name for name in recording.methods if name in names and not name.startswith(outside)]
+    return sorted(used, key=lambda name: (name not in ("training_step", "forward"), name))
+
+
+def _mentioned(recording: Recording, names: set[str]) -> set[str]:
+    """The methods that these methods name, and those that they name in turn."""
+    found = set(names)
+    for name in names:
+        tree = _tree(recording.methods[name]) if name in recording.methods else None
+        found |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)} if tree else set()
+    found &= {"training_step", "forward", *recording.methods}
+    return found if found == names else _mentioned(recording, found)
 
 
 def optimizer_place(recording: Recording, names: Collection[str]) -> Place | None:

@@ -161,10 +161,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     state = state_of(metafunc.config)
     try:
-        subjects = suite_subjects(metafunc) or state.subjects
-        cells = list(_cells(state, subjects, names))
+        own = [state.known(subject) for subject in suite_subjects(metafunc)]
+        for subject in own:
+            _check(subject)
+        cells = list(_cells(state, own or state.subjects, names))
     except UsageError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.Collector.CollectError(str(error)) from None
     if not cells:
         reason = "no LightningModule was named: use --lightning-module or the ini option lightning_modules"
         cells = [pytest.param(*[None] * len(names), marks=pytest.mark.skip(reason=reason), id="none")]

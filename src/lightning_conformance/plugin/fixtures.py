@@ -80,17 +80,17 @@ def lightning_recording(
     state = state_of(request.config)
     batch = _overriding_batch(request)
     return state.store.get(
-        recording_key(lightning_subject, lightning_environment, batch),
+        recording_key(state.known(lightning_subject), lightning_environment, batch),
         lambda: record(lightning_subject, lightning_environment, batch=batch, timeout=state.settings.timeout),
     )
 
 
 def recording_key(subject: Subject, environment: Environment, batch: Any) -> str:
-    """Names a recording: subject, environment, regime, and how the module is built and fed."""
+    """Names a recording: subject, environment, regime, and the batch of an overriding fixture."""
     from lightning_conformance.subjects.batch_spec import describe
 
     text = "" if batch is None else describe(batch)
-    return "|".join([subject.label, environment.name, "train", repr(subject.options), text])
+    return "|".join([subject.label, environment.name, "train", text])
 
 
 def _overriding_batch(request: pytest.FixtureRequest) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -165,7 +166,10 @@ def _ini_words(config: pytest.Config) -> Iterator[Word]:
     for line in config.getini("lightning_modules"):
         if not line.strip() or line.strip().startswith("#"):
             continue
-        target, *rest = shlex.split(line)
+        try:
+            target, *rest = shlex.split(line)
+        except ValueError as error:
+            raise UsageError(f"ini option lightning_modules, line {line!r}: {error}.") from None
         yield "module", target
         parser = argparse.ArgumentParser(prog=f"lightning_modules: {target}", add_help=False, exit_on_error=False)
         _add_module_options(parser.add_argument)
@@ -221,6 +225,8 @@ def _seconds(text: str) -> float | None:
         raise UsageError(f"--lightning-timeout={text}: not a number of seconds.") from None
     if seconds < 0:
         raise UsageError(f"--lightning-timeout={text}: less than nothing.")
+    if not math.isfinite(seconds):
+        raise UsageError(f"--lightning-timeout={text}: not a number of seconds.", "0 is for no limit.")
     return seconds or None
 
 
@@ -230,9 +236,12 @@ only_key = pytest.StashKey[tuple[str, ...]]()
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Answer ``--lightning-explain`` and ``--lightning-list-checks``; take conformance node ids off the arguments."""
-    if config.getoption("lightning_list_checks") or config.getoption("lightning_explain"):
-        return _answer(config)
-    _take_node_ids(config)
+    try:
+        if config.getoption("lightning_list_checks") or config.getoption("lightning_explain"):
+            return _answer(config)
+        _take_node_ids(config)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
     return None
 
 
@@ -240,10 +249,7 @@ def _answer(config: pytest.Config) -> int:
     from lightning_conformance.reporting.catalogue import checks_text, explanation
 
     name = config.getoption("lightning_explain")
-    try:
-        print(explanation(name) if name else checks_text())
-    except UsageError as error:
-        raise pytest.UsageError(str(error)) from None
+    print(explanation(name) if name else checks_text())
     return 0
 
 

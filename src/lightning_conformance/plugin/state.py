@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,7 @@ class State:
     shared: Path | None = None
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
     made: dict[str, int] = field(default_factory=dict)
+    _subjects: list[Subject] = field(default_factory=list)
 
     @cached_property
     def subjects(self) -> list[Subject]:
@@ -39,13 +42,22 @@ class State:
         found: list[Subject] = []
         for request in self.settings.requests:
             options = SubjectOptions(tuple(request.init), request.config, request.batch, request.train_loss)
-            subject = Subject(request.target, options, request.target.base)
-            same = sum(other.label.partition("#")[0] == subject.label for other in found)
-            subject.name = f"{subject.label}#{same + 1}" if same else ""
-            if same:
-                subject.label = subject.name
-            found.append(subject)
+            found.append(self._named(Subject(request.target, options, request.target.base)))
         return found
+
+    def known(self, subject: Subject) -> Subject:
+        """The session's subject for the same module, built and fed alike; this one where there is none.
+
+        Each subject of a session has a label of its own, so that no recording stands for another module.
+        """
+        return next((s for s in self._subjects if _same(s, subject)), None) or self._named(subject)
+
+    def _named(self, subject: Subject) -> Subject:
+        same = sum(other.label.partition("#")[0] == subject.label for other in self._subjects)
+        if same:
+            subject.label = subject.name = f"{subject.label}#{same + 1}"
+        self._subjects.append(subject)
+        return subject
 
     @cached_property
     def environments(self) -> list[Environment]:
@@ -64,6 +76,28 @@ class State:
         from lightning_conformance.plugin.store import RecordingStore
 
         return RecordingStore(self.shared)
+
+
+def _same(one: Subject, other: Subject) -> bool:
+    """Whether two subjects are one; objects (instances, functions, batches) are compared by identity."""
+
+    def words(subject: Subject) -> list[Any]:
+        options = subject.options
+        parts = [subject.target, subject.base, options.config, options.batch, options.train_loss, options.seed]
+        init = options.init
+        return [*parts, *(chain(*init.items()) if isinstance(init, Mapping) else init)]
+
+    pairs = zip_longest(words(one), words(other))
+    return all(a is b or (_plain(a) and _plain(b) and a == b) for a, b in pairs)
+
+
+def _plain(value: Any) -> bool:
+    """Whether ``==`` tells that two values are the same (it does not of tensors and arrays)."""
+    from lightning_conformance.subjects.target import Target
+
+    if isinstance(value, tuple | list):
+        return all(map(_plain, value))
+    return isinstance(value, str | int | float | Path | Target | None)
 
 
 state_key = pytest.StashKey[State]()

@@ -52,7 +52,7 @@ def recordings_line(made: dict[str, int]) -> str:
         made: How often each was made, by the keys of :func:`~lightning_conformance.plugin.fixtures.recording_key`.
     """
     total, pairs = sum(made.values()), len({tuple(key.split("|")[:2]) for key in made})
-    ways = f", built or fed in {len(made)} ways" if len(made) > pairs else ""
+    ways = f" with {len(made)} kinds of batch" if len(made) > pairs else ""
     return f"{_counted(total, 'recording')} for {_counted(pairs, 'subject-environment pair')}{ways}"
 
 

@@ -15,7 +15,9 @@ from typing import Any
 
 import torch
 
-_LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric", "pytorch_lightning")
+_PACKAGES = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric", "pytorch_lightning")
+# Importing a package sets the level of its own logger; that of the one below it, which speaks, stays as we set it.
+_LOGGERS = (*_PACKAGES, *(f"{name}.utilities.rank_zero" for name in _PACKAGES[1:]))
 
 
 def seed_everything(seed: int) -> None:

@@ -30,7 +30,9 @@ from lightning_conformance.recording.isolation import leave_no_trace, quiet_ligh
 from lightning_conformance.recording.model import Failure, Recording
 from lightning_conformance.recording.places import Places, method_sources, source_files
 from lightning_conformance.recording.tape import Tape
-from lightning_conformance.subjects.sources import BatchSource, Plan, from_batch
+from lightning_conformance.subjects.batch_spec import parse_batch_spec
+from lightning_conformance.subjects.inference import ModuleOwnError
+from lightning_conformance.subjects.sources import BatchSource, Plan, from_batch, from_spec
 from lightning_conformance.subjects.subject import Subject
 
 DEFAULT_TIMEOUT = 120.0
@@ -71,8 +73,22 @@ def record(
                 notes=(*subject.notes, *_version_notes(subject.package)),
             )
             return _record_steadily(subject, environment, source, plan, blank)
+        except ModuleOwnError as error:
+            return _record_own_error(subject, environment, plan, blank, error)
         except (SubjectError, RunTimeout, SystemExit) as error:
             return replace(blank, failure=failure_of(error, stage="construct"))
+
+
+def _record_own_error(
+    subject: Subject, environment: Environment, plan: Plan, blank: Recording, error: ModuleOwnError
+) -> Recording:
+    """The module fails whatever it is fed: record that with a stand-in for a batch, to see hook and moment."""
+    stand_in = from_spec(error.spec or parse_batch_spec("float[B,1]"), "", plan.seed)
+    recording = _record_steadily(subject, environment, stand_in, plan, blank)
+    failure, cause = recording.failure, error.cause
+    if failure is not None and (failure.type, failure.message) == (type(cause).__name__, str(cause)):
+        return recording
+    return replace(blank, failure=failure_of(error, stage="batch"))
 
 
 def _version_notes(package: LightningPackage) -> tuple[str, ...]:

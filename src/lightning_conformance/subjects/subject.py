@@ -15,6 +15,7 @@ from lightning_conformance.subjects.arguments import parse_init
 from lightning_conformance.subjects.batch_spec import TensorSpec, parse_batch_spec, spec_of
 from lightning_conformance.subjects.config import configured_class, load_config
 from lightning_conformance.subjects.construct import Constructor
+from lightning_conformance.subjects.inference import infer_batch
 from lightning_conformance.subjects.own_loaders import first_own_batch
 from lightning_conformance.subjects.sources import (
     BatchSource,
@@ -198,8 +199,6 @@ class Subject:
         return LoaderBatches("its own train_dataloader", str(spec_of(batch)), None, batch)
 
     def _inferred_source(self) -> BatchSource:
-        from lightning_conformance.subjects.inference import infer_batch
-
         found = infer_batch(self.build, first_leaf=self._example_leaf())
         self.notes.extend(found.doubts)
         return from_spec(found.spec, "inferred", self.options.seed, inferred=True)

@@ -108,8 +108,8 @@ class _Run:
         if error is not None:
             raise ModuleOwnError(error) from error
         report = self.reports[-1]
-        if report.own is not None:
-            raise ModuleOwnError(report.own) from report.own
+        if report.own is not None and report.own.error is not None:
+            raise ModuleOwnError(report.own.error, spec_of_draft(report.own.draft, size)) from report.own.error
         if report.best is None:
             return None
         return Inference(spec_of_draft(report.best.draft, size), (*report.best.remarks, *doubts), 0, 0.0)

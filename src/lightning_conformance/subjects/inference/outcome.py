@@ -26,11 +26,17 @@ class Inference:
 
 
 class ModuleOwnError(SubjectError):
-    """The module raises whatever batch it is given; ``cause`` is what it raises."""
+    """The module raises whatever batch it is given.
 
-    def __init__(self, cause: BaseException) -> None:
+    Args:
+        cause: What it raises.
+        spec: A batch with which it does; None where it is not even asked for one.
+    """
+
+    def __init__(self, cause: BaseException, spec: BatchSpec | None = None) -> None:
         message = f"the module raises {type(cause).__name__} whatever batch it is given: {cause}"
         super().__init__("batch", message, "", cause)
+        self.spec = spec
 
 
 class Private(BaseException):

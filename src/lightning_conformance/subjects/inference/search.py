@@ -39,13 +39,13 @@ class Report:
     Args:
         best: The best attempt that ran.
         furthest: The attempt that failed latest.
-        own: The module's own error, where it is one.
+        own: The attempt that met the module's own error, where there is one.
         dead_end: A use of the batch that no spec can stand for.
     """
 
     best: Outcome | None = None
     furthest: Outcome | None = None
-    own: Exception | None = None
+    own: Outcome | None = None
     dead_end: str = ""
 
 
@@ -99,12 +99,12 @@ class Search:
             if self._is_stuck(outcome):
                 break
             if outcome.error is not None and self._is_own(outcome, outcome.error) and self.report.best is None:
-                self.report.own = outcome.error
+                self.report.own = outcome
                 break
             for rank, child in enumerate(self._children(outcome)):
                 self._push(child, penalty + rank, outcome.trace.operations)
         if self.report.best is None and self._is_always_the_same():
-            self.report.own = self.report.furthest.error if self.report.furthest else None
+            self.report.own = self.report.furthest
         return self.report
 
     def _is_stuck(self, outcome: Outcome) -> bool:
