@@ -117,16 +117,26 @@ def usage(kit, monkeypatch):
             if name := re.match(r"# (\w+\.\w+)\n", block):
                 kit.write(name[1], block)
     monkeypatch.syspath_prepend(str(kit.path))
+    before = set(sys.modules)
     yield kit
-    for name in [file.stem for file in kit.path.glob("*.py")]:
+    for name in {file.stem for file in kit.path.glob("*.py")} - before:
         sys.modules.pop(name, None)
 
 
-def test_usage_commands_pass(usage, items):
+@pytest.mark.parametrize("page", [README, USAGE], ids=["README", "usage"])
+def test_commands_of_the_page_pass(page, usage, items):
     (usage.path / "conftest.py").unlink()
-    for arguments in pytest_arguments(text_of(USAGE)):
-        found = items(usage.run(*arguments, usage.path / "data.py", batch=""))
+    usage.write("path/to/model.py", (usage.path / "model.py").read_text("utf-8"))
+    for arguments in pytest_arguments(text_of(page)):
+        # What is said of processes is tested elsewhere; data.py holds no tests, so that only the checks are left.
+        found = items(usage.run(*arguments, "-n0", usage.path / "data.py", batch=""))
         assert set(found.values()) == {"passed"}, (arguments, found)
+
+
+def test_what_usage_shows_as_inferred_is_inferred(usage, said):
+    (usage.path / "conftest.py").unlink()
+    (shown,) = [line for line in command_lines(text_of(USAGE)) if line.startswith("  inferred")]
+    assert shown in said(usage.run("--lightning-module=model.py:Model", usage.path / "data.py", batch="")).splitlines()
 
 
 @pytest.mark.parametrize("fixture_override", [True, False])

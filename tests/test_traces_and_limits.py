@@ -53,11 +53,9 @@ RECKLESS = """
 import logging, os, random, signal, warnings, numpy
 
 class Reckless(Model):
-    def __init__(self):
-        super().__init__()
-        torch.set_default_dtype(torch.float64)
-        torch.set_default_dtype(torch.float32)
+    def configure_optimizers(self):
         os.environ["RECKLESS"] = "1"
+        return super().configure_optimizers()
 
     def training_step(self, batch, batch_idx):
         random.seed(1), numpy.random.seed(1), torch.manual_seed(1)
@@ -99,7 +97,8 @@ def test_inference_and_own_dataloaders_leave_no_trace_either(kit):
         """
         class Own(Model):
             def train_dataloader(self):
-                return [(torch.ones(4, 3), torch.ones(4, 1))] * 3
+                batches = [(torch.ones(4, 3), torch.ones(4, 1))] * 3
+                return torch.utils.data.DataLoader(batches, batch_size=None)
         """
     )
     kit.write("conftest.py", SNAPSHOTS)

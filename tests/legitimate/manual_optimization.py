@@ -357,7 +357,64 @@ class ManualWithSchedulers(pl.LightningModule):
         return [optimizer], [warmup]
 
 
+class AccumulatesSixteenBatches(pl.LightningModule):
+    """One update every sixteen batches, more than a short trial sees."""
+
+    def __init__(self, every: int = 16):
+        super().__init__()
+        self.automatic_optimization = False
+        self.every = every
+        self.net = nn.Linear(6, 1)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.mse_loss(self.net(x), y)
+        self.manual_backward(loss / self.every)
+        if (batch_idx + 1) % self.every == 0:
+            optimizer = self.optimizers()
+            optimizer.step()
+            optimizer.zero_grad()
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-2)
+
+
+class FiveCriticStepsForOneOfTheGenerator(pl.LightningModule):
+    """Wasserstein training: the generator has its turn in every fifth batch."""
+
+    def __init__(self, latent: int = 3):
+        super().__init__()
+        self.automatic_optimization = False
+        self.latent = latent
+        self.generator = nn.Sequential(nn.Linear(latent, 8), nn.ReLU(), nn.Linear(8, 4))
+        self.critic = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1, bias=False))
+
+    def training_step(self, real, batch_idx):
+        generator, critic = self.optimizers()
+        noise = torch.randn(real.size(0), self.latent, device=self.device)
+        if batch_idx % 5 == 4:
+            loss = -self.critic(self.generator(noise)).mean()
+            optimizer = generator
+        else:
+            loss = self.critic(self.generator(noise).detach()).mean() - self.critic(real).mean()
+            optimizer = critic
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+
+    def configure_optimizers(self):
+        return [
+            torch.optim.RMSprop(self.generator.parameters(), lr=1e-3),
+            torch.optim.RMSprop(self.critic.parameters(), lr=1e-3),
+        ]
+
+
 LEGITIMATE = {
+    "AccumulatesSixteenBatches": {"batch": "x: float[5,6], y: float[5,1]"},
+    "FiveCriticStepsForOneOfTheGenerator": {"batch": "float[5,4]"},
     "ManualReturnsNothing": {"batch": "x: float[5,8], y: int[5]<3"},
     "ManualReturnsDetachedDict": {"batch": "float[5,9]"},
     "ZeroesAtTheEnd": {"batch": "signal: float[5,1,12], label: int[5]<2"},

@@ -24,6 +24,8 @@ def judge_automatic(recording: Recording) -> Iterator[Finding]:
         return
     if not recording.steps:
         raise Inconclusive("no training step was completed (see training_completes)")
+    if not recording.optimizers:
+        raise NotApplicable("configure_optimizers returned no optimizer")
     yield from _own_backward(recording)
     yield from _own_steps(recording)
     yield from _own_zero_grad(recording)
@@ -135,8 +137,6 @@ def _own_zero_grad(recording: Recording) -> Iterator[Finding]:
 def _steps_without_backward(recording: Recording) -> Iterator[Finding]:
     """Lightning's own steps that had no gradient, although a loss was returned; and steps before the closure."""
     if not any(step.loss for step in recording.steps):
-        if not recording.optimizers:
-            raise NotApplicable("configure_optimizers returned no optimizer")
         if not any(b.in_training_step for b in recording.all(BackwardRan)):
             raise Inconclusive("no loss was returned, so there was nothing to differentiate (see loss_returned)")
         return

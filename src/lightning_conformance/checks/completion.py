@@ -28,6 +28,7 @@ class Explanation:
         fix: What to write instead; ``\\1`` stands for the pattern's first group.
         method: The method that the finding points to, where no line of the user's raised it.
         near: A method that is missing; the finding points to the one that is spelt most like it.
+        stage: The only stage of a failure that it fits; empty for any.
     """
 
     pattern: str
@@ -35,6 +36,7 @@ class Explanation:
     fix: str
     method: str = ""
     near: str = ""
+    stage: str = ""
 
 
 EXPLANATIONS = (
@@ -155,6 +157,7 @@ EXPLANATIONS = (
         "The signature does not fit what the caller gives; hooks have lost arguments since Lightning 1.x "
         "(optimizer_idx, outputs, unused, ...).",
         "Take the hook's current signature from the documentation of your Lightning version.",
+        stage="fit",
     ),
     Explanation(
         r"NotImplementedError: Module \[\w+\] is missing the required \"forward\" function",
@@ -168,6 +171,8 @@ def explain(failure: Failure) -> Explanation | None:
     """What a failure's message means, with the pattern's groups filled in."""
     for known in EXPLANATIONS:
         match = re.search(known.pattern, f"{failure.type}: {failure.message}")
+        if known.stage not in ("", failure.stage):
+            continue
         if match and not (known.pattern.startswith("KeyError") and not _is_logged_name(failure)):
             return replace(
                 known,
@@ -209,6 +214,13 @@ def training_completes(recording: Recording) -> Iterator[Finding]:
     """
     if recording.failure is not None:
         yield _stopped(recording, recording.failure)
+    elif not recording.steps:
+        yield Finding(
+            "the run ended without an error and without a single training step.",
+            "The training dataloader gives no batch, or a hook skips them all.",
+            "Give a batch: --lightning-batch 'x: float[8,16], y: int[8]<3'",
+            recording.method_place("train_dataloader"),
+        )
     if recording.ragged_failure is not None:
         yield _needs_full_batches(recording, recording.ragged_failure)
     if recording.validation_failure is not None:
@@ -226,7 +238,8 @@ def _stopped(recording: Recording, failure: Failure) -> Finding:
     else:
         cause = known.cause if known else ""
         fix = known.fix if known else failure.advice
-    if failure.stage == "fit" and recording.batch_text and not (known or failure.from_lightning):
+    in_batch = failure.at is not None and failure.at.batch >= 0
+    if in_batch and failure.stage == "fit" and recording.batch_text and not (known or failure.from_lightning):
         cause = f"The batch was {recording.batch_text} ({recording.batch_source})."
         fix = "If such a batch cannot occur, say what can: --lightning-batch 'x: float[8,16], y: int[8]<3'"
     return Finding(_what_stopped(failure), cause, fix, place, detail=failure.traceback)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from lightning_conformance.checks.verdict import Inconclusive, NotApplicable
-from lightning_conformance.recording.model import BackwardRan, LogCall, MetricReceived, Recording
+from lightning_conformance.recording.model import BackwardRan, BatchFacts, LogCall, MetricReceived, Recording
 
 _TOLERANCE = 1e-4
 
@@ -52,9 +52,10 @@ def log_calls(recording: Recording) -> list[LogCall]:
 
 
 def finished_epochs(recording: Recording) -> list[int]:
-    """The epochs that came to their end."""
+    """The epochs that were begun (early stopping may leave some out) and came to their end."""
     failure = recording.failure
-    return [e for e in range(recording.epochs) if failure is None or (failure.at is not None and e < failure.at.epoch)]
+    begun = sorted({batch.at.epoch for batch in recording.all(BatchFacts)})
+    return [e for e in begun if failure is None or (failure.at is not None and e < failure.at.epoch)]
 
 
 def close(value: float, other: float) -> bool:

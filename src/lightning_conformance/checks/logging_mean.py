@@ -51,6 +51,8 @@ def train_loss_is_epoch_mean(recording: Recording) -> Iterator[Finding]:
         steps = _last_step_of_each_batch(recording, epoch)
         if not values or len(values) > 1 or not steps:
             continue
+        if not all(map(math.isfinite, [values[0].value, *(loss for loss, _ in steps)])):
+            continue
         judged += 1
         finding = _compare(recording, epoch, values[0].value, steps)
         if finding is not None:
@@ -93,8 +95,6 @@ def _logged_values(recording: Recording, epoch: int) -> list[tuple[int, float]]:
 
 def _compare(recording: Recording, epoch: int, value: float, steps: list[tuple[float, int | None]]) -> Finding | None:
     losses = [loss for loss, _ in steps]
-    if not all(map(math.isfinite, [value, *losses])):
-        return None
     sizes = [size for _, size in steps if size is not None]
     known = len(sizes) == len(steps)
     mean = _mean(losses, sizes if known else None)

@@ -54,7 +54,7 @@ class Check:
         def verdict(outcome: str, **details: object) -> Verdict:
             return Verdict(self.name, recording.subject, recording.environment, outcome, **details)  # type: ignore[arg-type]
 
-        if self.needs_steps and not recording.steps and recording.failure is not None:
+        if self.needs_steps and not recording.steps:
             reason = f"no training step was completed (see {COMPLETION})"
             return verdict("inconclusive", reason=reason)
         try:

@@ -41,12 +41,12 @@ def pytest_runtest_makereport(
     """Show the diagnosis instead of our own traceback, and attach the verdict in plain data."""
     report = yield
     if call.when == "setup" and call.excinfo is not None and isinstance(call.excinfo.value, KitError):
-        report.longrepr = _told(call.excinfo, call.excinfo.value)
+        report.longrepr = _styled(_told(call.excinfo, call.excinfo.value), item.config)
     if call.when == "call" and verdict_key in item.stash:
         verdict, recording = item.stash[verdict_key]
         report.lightning_conformance = payload(verdict, recording)  # type: ignore[attr-defined]
         if call.excinfo is not None and isinstance(call.excinfo.value, ConformanceFailure):
-            report.longrepr = _diagnosis(call.excinfo, verdict)
+            report.longrepr = _styled(_diagnosis(call.excinfo, verdict), item.config)
         elif isinstance(report.longrepr, tuple):
             report.longrepr = (str(item.path), 0, report.longrepr[2])
     return report
@@ -60,15 +60,22 @@ def _told(excinfo: pytest.ExceptionInfo[BaseException], error: KitError) -> Any:
     cause = getattr(error, "cause", None)
     if cause is not None:
         text.reprtraceback.reprentries[0].lines.extend(["", *user_traceback(cause).splitlines()])
-    text.reprcrash.message = error.message
+    if text.reprcrash is not None:
+        text.reprcrash.message = error.message.splitlines()[0]
+    return text
+
+
+def _styled(text: Any, config: pytest.Config) -> Any:
+    """Under ``--tb=line`` nothing but the line that pytest makes of the place and the message."""
+    if config.option.tbstyle == "line":
+        text.reprtraceback.reprentries.clear()
     return text
 
 
 def _diagnosis(excinfo: pytest.ExceptionInfo[BaseException], verdict: Verdict) -> Any:
     """The diagnosis as pytest's own representation, located on the user's line."""
-    text = excinfo.getrepr(style="value")
-    crash = getattr(text, "reprcrash", None)
-    first = verdict.findings[0]
+    text: Any = excinfo.getrepr(style="value")
+    crash, first = text.reprcrash, verdict.findings[0]
     if crash is not None:
         crash.message = first.message.splitlines()[0]
         if first.place is not None:

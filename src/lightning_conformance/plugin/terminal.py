@@ -92,4 +92,4 @@ def _attention(verdicts: list[dict[str, Any]]) -> Iterator[str]:
         for finding in verdict["findings"]:
             if finding["severity"] != "error" and verdict["outcome"] == "passed":
                 yield f"  {verdict['check']}"
-                yield from (f"  {line}" for line in finding["text"].splitlines())
+                yield from (f"  {line}".rstrip() for line in finding["text"].splitlines())

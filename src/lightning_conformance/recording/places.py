@@ -52,6 +52,7 @@ class Places:
     def __init__(self, user_files: Iterable[str]) -> None:
         self.user_files = frozenset(user_files)
         self._frameworks = _framework_folders()
+        self._packages = {"", *map(_installed_package, self.user_files)}
 
     def is_user(self, file: str) -> bool:
         """Whether the file holds the user's code (or that of a package that is no framework)."""
@@ -62,35 +63,41 @@ class Places:
             return installed not in _FRAMEWORKS
         return not file.startswith(("<", *self._frameworks))
 
+    def is_own(self, file: str) -> bool:
+        """Whether the file holds the user's code, and is no part of another package that the user's code calls."""
+        return self.is_user(file) and (file in self.user_files or _installed_package(file) in self._packages)
+
     def here(self, overrides: Collection[str] = ()) -> Place | None:
         """The innermost user frame of the calling thread, up to where the run was started.
+
+        A line of the subject's own files or package goes before one of another package that it calls.
 
         Args:
             overrides: Methods of Lightning's; where the user's class overrides one and passes the call on, the
                 caller's line is meant.
         """
         frame: FrameType | None = sys._getframe(1)
-        inside = None
+        outer = None
         while frame is not None and frame.f_code.co_filename != _RUN_FILE:
-            if self.is_user(frame.f_code.co_filename):
-                if not _is_override(frame, overrides):
-                    return _place_of_frame(frame)
-                inside = inside or frame
+            file = frame.f_code.co_filename
+            if self.is_own(file) and not _is_override(frame, overrides):
+                return _place_of_frame(frame)
+            if outer is None and self.is_user(file):
+                outer = frame
             frame = frame.f_back
-        return _place_of_frame(inside) if inside else None
+        return _place_of_frame(outer) if outer else None
 
     def of_exception(self, error: BaseException) -> Place | None:
         """The innermost user frame of the exception's traceback, or the line of a SyntaxError."""
         if isinstance(error, SyntaxError) and error.filename:
             return Place(error.filename, error.lineno or 1, "", (error.text or "").rstrip("\n"))
-        found = None
-        for frame, _ in traceback.walk_tb(error.__traceback__):
-            if self.is_user(frame.f_code.co_filename):
-                found = frame
-        if found is None:
+        frames = list(traceback.walk_tb(error.__traceback__))
+        own = [pair for pair in frames if self.is_own(pair[0].f_code.co_filename)]
+        users = own or [pair for pair in frames if self.is_user(pair[0].f_code.co_filename)]
+        if not users:
             return None
-        lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame is found]
-        return _place(found.f_code.co_filename, lines[-1], _function_name(found))
+        frame, line = users[-1]
+        return _place(frame.f_code.co_filename, line, _function_name(frame))
 
 
 def _installed_package(file: str) -> str:

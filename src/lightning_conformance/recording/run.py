@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ from lightning_conformance.recording.instruments.progress import progress_callba
 from lightning_conformance.recording.instruments.python_warnings import heard_warnings
 from lightning_conformance.recording.instruments.strategy import watch_strategy
 from lightning_conformance.recording.isolation import leave_no_trace, quiet_lightning, seed_everything, seeded
-from lightning_conformance.recording.model import Failure, Recording
+from lightning_conformance.recording.model import BackwardRan, Failure, OptimizerStepped, Recording
 from lightning_conformance.recording.places import Places, method_sources, source_files
 from lightning_conformance.recording.tape import Tape
 from lightning_conformance.subjects.batch_spec import parse_batch_spec
@@ -36,6 +37,8 @@ from lightning_conformance.subjects.sources import BatchSource, Plan, from_batch
 from lightning_conformance.subjects.subject import Subject
 
 DEFAULT_TIMEOUT = 120.0
+# More than the batches that accumulation or a critic's turns usually take between two steps.
+_MANY_BATCHES = 33
 _BATCH_MAY_BE_WRONG = (KeyError, IndexError, ValueError, TypeError, RuntimeError, AssertionError)
 
 
@@ -140,15 +143,32 @@ def _record_steadily(
     while True:
         recording = _Run(subject, environment, source, plan, ragged, validation).record(blank)
         failure = recording.failure
+        if failure is None and plan.batches < _MANY_BATCHES and _may_step_later(recording):
+            plan = replace(plan, batches=_MANY_BATCHES)
+            note = f"An optimizer was not stepped at first; the run was repeated with {plan.batches} batches an epoch."
+            blank = replace(blank, notes=(*blank.notes, note))
+            continue
         if failure is None or failure.stage == "timeout" or failure.at is None:
             return recording
         if ragged and failure.at.stage == "train" and failure.at.batch == plan.batches - 1:
             ragged, blank = False, replace(blank, ragged_failure=failure)
         elif validation and _validation_batch_may_be_wrong(failure, source):
             validation, blank = False, replace(blank, validation_failure=failure)
+        elif failure.at.hook == "prepare_data" and not (source.own_validation or subject.own_data_fails):
+            # It prepares data that nobody asked for: the batches come from elsewhere.
+            subject.own_data_fails = True
+            said = shorten(f"{failure.type}: {failure.message}", 160, placeholder="...")
+            blank = replace(blank, notes=(*blank.notes, f"Its own prepare_data fails, and was left out: {said}"))
         else:
             # What happens without the smaller batch, too, is not its fault.
             return replace(recording, ragged_failure=None)
+
+
+def _may_step_later(recording: Recording) -> bool:
+    """Manual optimization may step an optimizer every so many batches only: accumulation, a critic's turns."""
+    stepped = {event.optimizer for event in recording.all(OptimizerStepped)}
+    configured = {index for index, facts in enumerate(recording.optimizers) if facts.configured}
+    return not recording.automatic and bool(configured - stepped) and any(recording.all(BackwardRan))
 
 
 def _validation_batch_may_be_wrong(failure: Failure, source: BatchSource) -> bool:
