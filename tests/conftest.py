@@ -156,7 +156,8 @@ def items():
             return {r.nodeid: r.outcome for r in reports if r.when == "call" or not r.passed}
         words = "PASSED|FAILED|SKIPPED|ERROR"
         lines = re.findall(rf"^\[gw\d+\] \[ *\d+%\] ({words}) (\S+)|^(\S+::\S+) ({words})", output(result), flags=re.M)
-        return {(parallel or own): (word or last).lower() for word, parallel, own, last in lines}
+        found = {(parallel or own): (word or last).lower() for word, parallel, own, last in lines}
+        return {node_id: "failed" if word == "error" else word for node_id, word in found.items()}
 
     return outcomes
 

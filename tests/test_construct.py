@@ -184,11 +184,7 @@ def test_values_that_are_no_plain_data_reach_the_constructor_as_objects(Model, t
     [
         [f"encoder={__name__}.Encoder", "encoder.width=3", "encoder.depth=2"],
         [f"encoder.class_path={__name__}.Encoder", "encoder.init_args.width=3", "encoder.init_args.depth=2"],
-        [
-            json.dumps(
-                {"encoder": {"class_path": f"{__name__}.Encoder", "init_args": {"width": 3, "depth": 2}}}
-            )
-        ],
+        [json.dumps({"encoder": {"class_path": f"{__name__}.Encoder", "init_args": {"width": 3, "depth": 2}}})],
     ],
     ids=["dotted", "class_path", "json"],
 )
@@ -244,9 +240,7 @@ def test_the_description_can_be_pasted_back(Model, texts):
 
 
 def test_what_cannot_be_pasted_is_described_by_its_type(Model):
-    assert (
-        Constructor(Model, init={"encoder": Encoder(3)}).describe() == "--lightning-init 'encoder=<Encoder>'"
-    )
+    assert Constructor(Model, init={"encoder": Encoder(3)}).describe() == "--lightning-init 'encoder=<Encoder>'"
 
 
 def test_the_description_of_no_arguments_is_empty(Model):
@@ -319,9 +313,7 @@ def test_missing_arguments_are_listed_with_the_options_to_type(tmp_path, package
     ]
     assert listed == types
     assert "--lightning-init num_classes=<int> --lightning-init encoder=<torch.nn.Module>" in error.advice
-    assert (
-        "def make_module(): return Model(num_classes=..., encoder=..., labels=..., depth=...)" in error.advice
-    )
+    assert "def make_module(): return Model(num_classes=..., encoder=..., labels=..., depth=...)" in error.advice
     assert "--lightning-module=user_code.py:make_module" in error.advice
     assert "path/to/file.py:make_module" in failure(Constructor(cls, label="installed.package:Model")).advice
     assert "other        no annotation" in failure(Constructor(cls)).message

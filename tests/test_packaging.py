@@ -142,10 +142,7 @@ def test_every_environment_is_constrained(tox_ini):
 
 def test_constraints_pin_torch_exactly():
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = {
-        pin.name: pin.specifier
-        for pin in map(Requirement, [line for line in lines if line and line[0] != "#"])
-    }
+    pins = {pin.name: pin.specifier for pin in map(Requirement, [line for line in lines if line and line[0] != "#"])}
     assert [bound.operator for bound in pins["torch"]] == ["=="]
 
 

@@ -350,9 +350,7 @@ def test_an_import_error_inside_a_dotted_module_is_the_subjects(tmp_path, name):
 
 
 def test_no_frame_of_the_kit_is_shown(tmp_path):
-    error = import_failure(
-        tmp_path, "import importlib\ndef f():\n    importlib.import_module('nowhere_at_all')\nf()\n"
-    )
+    error = import_failure(tmp_path, "import importlib\ndef f():\n    importlib.import_module('nowhere_at_all')\nf()\n")
     text = user_traceback(error.cause)
     assert text.count("  File ") == 2
     assert text.count("broken.py") == 2

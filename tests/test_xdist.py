@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-MODULES = ["--lightning-module=model.py:Model", "--lightning-module=model.py:Faulty"]
+MODULES = [f"--lightning-module={target}" for target in ("model.py:Model", "model.py:Faulty", "broken.py:Model")]
 
 OWN_TESTS = """
 import pytest
@@ -20,11 +20,6 @@ def test_module(lightning_module):
 
 def test_recording(lightning_recording):
     assert lightning_recording.steps
-
-@pytest.fixture
-def lightning_batch():
-    import torch
-    return torch.ones(4, 3), torch.ones(4, 1)
 
 @parametrize_with_checks([lambda: Model(lr=0.2)])
 def test_suite(lightning_check):
@@ -42,27 +37,20 @@ def recordings(result):
 def alone(kit, items):
     """Outcomes and count of a run in one process."""
     kit.write("test_own.py", OWN_TESTS)
+    kit.write("broken.py", "class Model(:\n")
     result = kit.run(*MODULES, "-v")
     return items(result), recordings(result)
 
 
 @pytest.mark.parametrize("options", [["-n2"], ["-n2", "--dist=worksteal"], ["-n2", "--dist=loadscope"]], ids=" ".join)
-def test_workers_give_the_same_verdicts_and_make_each_recording_once(kit, items, alone, options):
+def test_workers_give_the_same_verdicts_and_make_each_recording_once(kit, items, said, alone, options):
     result = kit.run_apart(*MODULES, *options, "-v")
     outcomes, count = alone
     assert items(result) == outcomes
-    assert recordings(result) == count == "5 recordings for 3 subject-environment pairs with 5 kinds of batch"
-    assert "@" not in "".join(line for line in result.outlines if "::" in line)
-
-
-def test_a_broken_file_fails_its_item_on_a_worker(kit, items, said):
-    kit.write("broken.py", "class Model(:\n")
-    result = kit.run_apart("--lightning-module=broken.py:Model", "-n2", "-v")
-    assert result.ret == 1
-    outcomes = items(result)
-    assert outcomes.pop("broken.py:Model::cpu::training_completes") == "failed"
-    assert set(outcomes.values()) == {"skipped"}
+    assert recordings(result) == count == "4 recordings for 4 subject-environment pairs"
+    assert outcomes["broken.py:Model::cpu::training_completes"] == "failed"
     assert "SyntaxError" in said(result)
+    assert "@" not in "".join(line for line in result.outlines if "::" in line)
 
 
 @pytest.mark.parametrize(

@@ -376,7 +376,10 @@ class TwoOptimizersAutomatic(pl.LightningModule):
         return loss
 
     def configure_optimizers(self):  # FAULT: TwoOptimizersAutomatic
-        return [Adam(self.generator.parameters(), lr=1e-3), Adam(self.discriminator.parameters(), lr=1e-3)]  # FAULT: TwoOptimizersAutomatic
+        return [  # FAULT: TwoOptimizersAutomatic
+            Adam(self.generator.parameters(), lr=1e-3),
+            Adam(self.discriminator.parameters(), lr=1e-3),
+        ]
 
 
 EXPECTED = {

@@ -184,10 +184,7 @@ class StepsTheDiscriminatorTwice(L.LightningModule):
         fake = self.generator(torch.randn(real.size(0), self.latent, device=self.device))
 
         opt_d.zero_grad()
-        d_loss = (
-            F.softplus(-self.discriminator(real)).mean()
-            + F.softplus(self.discriminator(fake.detach())).mean()
-        )
+        d_loss = F.softplus(-self.discriminator(real)).mean() + F.softplus(self.discriminator(fake.detach())).mean()
         self.manual_backward(d_loss)
         opt_d.step()
 

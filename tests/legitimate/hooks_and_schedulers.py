@@ -268,9 +268,7 @@ class ClusteringWithoutGradients(L.LightningModule):
         distance = torch.cdist(batch, self.centres)
         assignment = distance.argmin(dim=-1)
         for cluster in assignment.unique():
-            self.centres[cluster] = 0.9 * self.centres[cluster] + 0.1 * batch[assignment == cluster].mean(
-                dim=0
-            )
+            self.centres[cluster] = 0.9 * self.centres[cluster] + 0.1 * batch[assignment == cluster].mean(dim=0)
         self.log("train_loss", distance.min(dim=-1).values.mean(), on_step=False, on_epoch=True)
 
     def configure_optimizers(self):

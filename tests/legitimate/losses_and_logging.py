@@ -153,9 +153,7 @@ class KeywordArgumentsOnly(L.LightningModule):
     def training_step(self, batch, batch_idx):
         x, y = batch
         loss = F.huber_loss(input=self.net(x), target=y)
-        self.log(
-            name=f"{'train'}_loss", value=loss.item(), on_epoch=True, on_step=False, batch_size=y.shape[0]
-        )
+        self.log(name=f"{'train'}_loss", value=loss.item(), on_epoch=True, on_step=False, batch_size=y.shape[0])
         return loss
 
     def configure_optimizers(self):

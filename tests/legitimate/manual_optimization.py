@@ -289,9 +289,7 @@ class GradientsSetByHand(pl.LightningModule):
         features = torch.relu(self.trunk(x))
         losses = [F.mse_loss(h(features), t) for h, t in zip(self.heads, (first, second))]
         parameters = list(self.parameters())
-        gradients = [
-            torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True) for loss in losses
-        ]
+        gradients = [torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True) for loss in losses]
         optimizer.zero_grad()
         for p, a, b in zip(parameters, *gradients):
             a = torch.zeros_like(p) if a is None else a

@@ -16,9 +16,7 @@ class FrozenBackboneUnderNoGrad(pl.LightningModule):
 
     def __init__(self):
         super().__init__()
-        self.backbone = nn.Sequential(
-            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
-        )
+        self.backbone = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
         self.backbone.requires_grad_(False)
         self.head = nn.Linear(4, 3)
 
@@ -344,9 +342,7 @@ class ParametersInContainers(pl.LightningModule):
     def __init__(self):
         super().__init__()
         self.weights = nn.ParameterList([nn.Parameter(torch.randn(6, 6) * 0.1) for _ in range(2)])
-        self.named = nn.ParameterDict(
-            {"scale": nn.Parameter(torch.ones(6)), "shift": nn.Parameter(torch.zeros(6))}
-        )
+        self.named = nn.ParameterDict({"scale": nn.Parameter(torch.ones(6)), "shift": nn.Parameter(torch.zeros(6))})
 
     def training_step(self, x, batch_idx):
         out = x

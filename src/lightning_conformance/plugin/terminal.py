@@ -51,9 +51,11 @@ def recordings_line(made: dict[str, int]) -> str:
     Args:
         made: How often each was made, by the keys of :func:`~lightning_conformance.plugin.fixtures.recording_key`.
     """
-    total, pairs = sum(made.values()), len({tuple(key.split("|")[:2]) for key in made})
-    ways = f" with {len(made)} kinds of batch" if len(made) > pairs else ""
-    return f"{_counted(total, 'recording')} for {_counted(pairs, 'subject-environment pair')}{ways}"
+    total = sum(made.values())
+    pairs = Counter(tuple(key.split("|")[:2]) for key in made)
+    several = sum(kinds > 1 for kinds in pairs.values())
+    more = f", {several} of them with several kinds of batch" if several else ""
+    return f"{_counted(total, 'recording')} for {_counted(len(pairs), 'subject-environment pair')}{more}"
 
 
 def _counted(number: int, noun: str) -> str:

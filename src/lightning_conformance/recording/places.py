@@ -30,6 +30,7 @@ _FRAMEWORKS = (
     "jsonargparse",
     "numpy",
 )
+_REGISTERING = ("register_parameter", "register_buffer", "register_module", "add_module")
 _RUN_FILE = str(Path(__file__).with_name("run.py"))
 
 
@@ -183,40 +184,29 @@ def _method_source(cls: type, name: str, member: Any) -> MethodSource | None:
     return MethodSource(name, place, text)
 
 
-def assignment_place(module: Any, attribute: str) -> Place | None:
-    """The line of the user's classes that assigns ``self.<attribute>``."""
+def assignments(module: Any) -> dict[str, Place]:
+    """Where the user's classes first assign, or register, each attribute of ``self``."""
+    found: dict[str, Place] = {}
     for method in method_sources(module).values():
         try:
             tree = ast.parse(method.text)
         except SyntaxError:
             continue
         for node in ast.walk(tree):
-            if not isinstance(node, (ast.Assign, ast.AnnAssign, ast.Call)):
-                continue
-            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-            assigned = isinstance(node, (ast.Assign, ast.AnnAssign)) and any(_is_self(t, attribute) for t in targets)
-            if assigned or _registers(node, attribute):
-                line = method.place.line + node.lineno - 1
-                return _place(method.place.file, line, method.place.function)
-    return None
+            for attribute in _assigned(node):
+                line = method.place.line + getattr(node, "lineno", 1) - 1
+                found.setdefault(attribute, _place(method.place.file, line, method.place.function))
+    return found
 
 
-def _registers(node: Any, attribute: str) -> bool:
-    """Whether the node is ``self.register_parameter("attribute", ...)`` or the like."""
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in ("register_parameter", "register_buffer", "register_module", "add_module")
-        and bool(node.args)
-        and isinstance(node.args[0], ast.Constant)
-        and node.args[0].value == attribute
-    )
-
-
-def _is_self(target: Any, attribute: str) -> bool:
-    return (
-        isinstance(target, ast.Attribute)
-        and target.attr == attribute
-        and isinstance(target.value, ast.Name)
-        and target.value.id == "self"
-    )
+def _assigned(node: ast.AST) -> Iterator[str]:
+    """The attributes of ``self`` that a node assigns, or registers by name."""
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    if isinstance(node, (ast.Assign, ast.AnnAssign)):
+        for target in targets:
+            if isinstance(target, ast.Attribute) and getattr(target.value, "id", "") == "self":
+                yield target.attr
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in _REGISTERING and node.args:
+        name = getattr(node.args[0], "value", None)
+        if isinstance(name, str):
+            yield name

@@ -160,8 +160,13 @@ def _record_steadily(
             said = shorten(f"{failure.type}: {failure.message}", 160, placeholder="...")
             blank = replace(blank, notes=(*blank.notes, f"Its own prepare_data fails, and was left out: {said}"))
         else:
-            # What happens without the smaller batch, too, is not its fault.
-            return replace(recording, ragged_failure=None)
+            # What happens without the smaller batch, or without validation, too, is not their fault.
+            unlike = None if _same_error(failure, blank.validation_failure) else blank.validation_failure
+            return replace(recording, ragged_failure=None, validation_failure=unlike)
+
+
+def _same_error(failure: Failure, other: Failure | None) -> bool:
+    return other is not None and (failure.type, failure.message) == (other.type, other.message)
 
 
 def _may_step_later(recording: Recording) -> bool:
@@ -286,8 +291,8 @@ class _Run:
             return replace(
                 blank,
                 tape=tuple(self.tape.events),
-                parameters=parameters.facts(optimizers.holding),
-                unregistered=parameters.unregistered(optimizers.holding),
+                parameters=parameters.facts(optimizers.holders()),
+                unregistered=parameters.unregistered(optimizers.holders()),
                 optimizers=optimizers.facts(parameters.names()),
                 logged_metrics={name: value for name, value in numbers.items() if value is not None},
                 failure=failure,

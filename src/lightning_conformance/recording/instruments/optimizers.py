@@ -60,13 +60,13 @@ class OptimizerWatch:
             found.append(facts)
         return tuple(found)
 
-    def holding(self, parameter: torch.Tensor) -> tuple[int, ...]:
-        """Indexes of the optimizers that hold a parameter."""
-        return tuple(
-            index
-            for index, optimizer in enumerate(self._seen)
-            if any(p is parameter for p in optimizer_parameters(optimizer))
-        )
+    def holders(self) -> dict[int, tuple[int, ...]]:
+        """The indexes of the optimizers that hold each parameter, by ``id(parameter)``."""
+        found: dict[int, tuple[int, ...]] = {}
+        for index, optimizer in enumerate(self._seen):
+            for parameter in optimizer_parameters(optimizer):
+                found[id(parameter)] = (*found.get(id(parameter), ()), index)
+        return found
 
     def before_backward(self) -> None:
         """A backward pass starts: note whose gradients are still those that its last step applied."""

@@ -13,7 +13,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from lightning_conformance.recording.facts import Graph, fingerprint, grade, gradient_norm
 from lightning_conformance.recording.model import BatchFacts, Gradient, ParameterFacts, UnregisteredLeaf
-from lightning_conformance.recording.places import assignment_place
+from lightning_conformance.recording.places import assignments
 from lightning_conformance.recording.tape import Tape
 
 _ORDER: tuple[Gradient, ...] = ("none", "zero", "nonzero")
@@ -130,9 +130,10 @@ class ParameterWatch:
         """``id(parameter)`` to name."""
         return {id(w.parameter): name for name, w in self._watched.items()}
 
-    def facts(self, holding: Any) -> tuple[ParameterFacts, ...]:
-        """What was seen of each registered parameter; ``holding(p)`` gives the optimizers that hold it."""
+    def facts(self, holders: dict[int, tuple[int, ...]]) -> tuple[ParameterFacts, ...]:
+        """What was seen of each registered parameter; ``holders`` has the optimizers by ``id(parameter)``."""
         list(self._update())
+        places = assignments(self._module)
         owners = {
             f"{prefix}.{name}" if prefix else name: id(submodule)
             for prefix, submodule in self._module.named_modules(remove_duplicate=False)
@@ -143,25 +144,26 @@ class ParameterWatch:
                 name,
                 _shape(w.parameter),
                 w.trainable,
-                holding(w.parameter),
+                holders.get(id(w.parameter), ()),
                 w.gradient,
                 w.value != w.first,
                 w.in_graph,
                 owners.get(name) in self._ran or owners.get(name) == id(self._module),
                 w.trainable and not w.parameter.requires_grad,
                 w.late,
-                assignment_place(self._module, name.partition(".")[0]),
+                places.get(name.partition(".")[0]),
             )
             for name, w in self._watched.items()
         )
 
-    def unregistered(self, holding: Any) -> tuple[UnregisteredLeaf, ...]:
+    def unregistered(self, holders: dict[int, tuple[int, ...]]) -> tuple[UnregisteredLeaf, ...]:
         """The leaves that the loss reaches and that are no parameters of the module.
 
         A tensor made anew for each step (an adversarial input) is none: a leaf counts if it is an
         ``nn.Parameter`` or was reached on two backward passes.
         """
         found = []
+        places = assignments(self._module) if self._leaves else {}
         registered = {id(p) for p in self._module.parameters()}
         for key, leaf in self._leaves.items():
             is_parameter = isinstance(leaf.tensor, torch.nn.Parameter)
@@ -175,10 +177,10 @@ class ParameterWatch:
                     tuple(leaf.tensor.shape),
                     is_parameter,
                     leaf.passes,
-                    bool(holding(leaf.tensor)),
+                    id(leaf.tensor) in holders,
                     fingerprint(leaf.tensor) != leaf.value,
                     container,
-                    assignment_place(self._module, attribute) if attribute else None,
+                    places.get(attribute),
                 )
             )
         return tuple(found)
