@@ -295,16 +295,17 @@ def verdict_of(target: str) -> str:
     outcomes = Counter(verdict.outcome for verdict in verdicts)
     census = ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))
     notes = [note for verdict in verdicts for note in notes_of(verdict)]
+    unseen = Counter(verdict.reason for verdict in verdicts if verdict.outcome == "inconclusive")
+    notes += [f"inconclusive, {number}: {reason}" for reason, number in unseen.items()]
     return "<br>".join([census, *notes]).replace("|", "\\|")
 
 
 def notes_of(verdict: Any) -> Iterable[str]:
-    """A line for each finding of a verdict, and one for a verdict that could not be given."""
+    """A line for each finding of a verdict: what was seen, and the cause."""
     for finding in verdict.findings:
         word = "failed" if finding.severity == "error" else finding.severity
-        yield f"{word} `{verdict.check}`: {finding.message.splitlines()[0]}"
-    if verdict.outcome == "inconclusive":
-        yield f"inconclusive `{verdict.check}`: {verdict.reason}"
+        seen = " ".join(finding.message.partition(" You can use")[0].split())
+        yield f"{word} `{verdict.check}`: {seen}" + (f" *{finding.cause}*" if finding.cause else "")
 
 
 def print_verdicts() -> None:

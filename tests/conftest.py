@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import lightning_conformance
 from lightning_conformance import check_module
 from lightning_conformance.lightning_api import installed_packages
 
@@ -128,6 +129,8 @@ class Kit:
 def kit(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Kit:
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
         monkeypatch.delenv(name)
+    source = str(Path(lightning_conformance.__file__).parents[1])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")])))
     made = Kit(pytester)
     made.module()
     return made

@@ -214,7 +214,9 @@ def test_slice_keeps_containers():
 
 
 @pytest.mark.parametrize(
-    "batch", [(torch.zeros(4), torch.zeros(5)), (torch.zeros(4), object()), torch.zeros(1), None], ids=str
+    "batch",
+    [(torch.zeros(4), torch.zeros(5)), (torch.zeros(4), object()), torch.zeros(1), None],
+    ids=["sizes differ", "opaque part", "one sample", "no tensor"],
 )
 def test_slice_that_would_be_ambiguous_is_refused(batch):
     assert slice_batch(batch, 2) is None

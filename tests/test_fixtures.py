@@ -223,7 +223,7 @@ def test_an_override_of_the_batch_feeds_the_recording(kit, items):
     )
 
 
-def test_an_override_wins_over_the_option_and_may_use_the_subject(kit, items):
+def test_an_override_may_use_the_subject(kit, items):
     kit.module(WIDE)
     kit.write(
         "conftest.py",
@@ -237,8 +237,15 @@ def test_an_override_wins_over_the_option_and_may_use_the_subject(kit, items):
             return torch.ones(5, features), torch.ones(5, 1)
         """,
     )
-    result = kit.run("--lightning-module=model.py:Wide", MODULE, "-k", "training_completes")
+    result = kit.run("--lightning-module=model.py:Wide", MODULE, "-k", "training_completes", batch="")
     assert list(items(result).values()) == ["passed", "passed"]
+
+
+def test_the_option_wins_over_an_override(kit, items):
+    kit.write("conftest.py", OVERRIDE)
+    result = kit.run(MODULE)
+    assert set(items(result).values()) == {"passed"}
+    result.stdout.fnmatch_lines(["*batch*x: float[[]4,3], y: float[[]4,1] (from --lightning-batch)"])
 
 
 def test_an_override_may_build_on_the_batch_of_the_kit(kit, items):
@@ -261,7 +268,7 @@ def test_an_override_may_build_on_the_batch_of_the_kit(kit, items):
             assert lightning_recording.batch_source == "fixture lightning_batch"
         """,
     )
-    result = kit.run(MODULE)
+    result = kit.run(MODULE, batch="")
     assert set(items(result).values()) == {"passed"}
 
 
@@ -270,14 +277,14 @@ def test_an_override_in_one_test_file_leaves_the_others_alone(kit, items):
     body = "\ndef test_batch(lightning_recording):\n    assert (lightning_recording.batch_source == '{}') is {}\n"
     kit.write("test_mine.py", override + body.format("fixture lightning_batch", True))
     kit.write("test_other.py", body.format("fixture lightning_batch", False))
-    result = kit.run(MODULE)
+    result = kit.run(MODULE, batch="")
     assert set(items(result).values()) == {"passed"}
     result.stdout.fnmatch_lines(["2 recordings for 1 subject-environment pair, 1 of them with several kinds of batch"])
 
 
 def test_an_override_that_raises_is_the_users_error(kit, items, said):
     kit.write("conftest.py", "import pytest\n\n@pytest.fixture\ndef lightning_batch():\n    raise OSError('no data')\n")
-    result = kit.run(MODULE)
+    result = kit.run(MODULE, batch="")
     assert result.ret == 1
     assert set(items(result).values()) == {"failed"}
     assert "OSError: no data" in said(result)
@@ -285,7 +292,7 @@ def test_an_override_that_raises_is_the_users_error(kit, items, said):
 
 def test_an_override_for_a_batch_that_does_not_fit_shows_its_spec(kit, said):
     kit.write("conftest.py", OVERRIDE)
-    result = kit.run(MODULE)
+    result = kit.run(MODULE, batch="")
     assert result.ret == 1
     text = said(result)
     assert "mat1 and mat2 shapes cannot be multiplied (6x7 and 3x1)" in text

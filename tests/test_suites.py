@@ -67,6 +67,7 @@ def test_a_decorated_test_runs_once_a_module_environment_and_check(kit, items, m
 
 
 def test_a_decorated_test_fails_with_the_diagnosis(either_kit, items, said):
+    either_kit.module(FACTORY)
     decorated(either_kit, "[Model, Faulty]")
     result = either_kit.run()
     assert result.ret == 1

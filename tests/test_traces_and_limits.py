@@ -109,7 +109,7 @@ def test_inference_and_own_dataloaders_leave_no_trace_either(kit):
 
 def test_the_users_warnings_are_still_heard(kit):
     kit.write("test_z.py", "import warnings\n\ndef test_own():\n    warnings.warn('own warning')\n")
-    result = kit.run(MODULE)
+    result = kit.run(MODULE, "-Wdefault")
     result.stdout.fnmatch_lines(["*own warning*"])
     assert result.parseoutcomes()["warnings"] == 1
 

@@ -42,7 +42,7 @@ def alone(kit, items):
     return items(result), recordings(result)
 
 
-@pytest.mark.parametrize("options", [["-n2"], ["-n2", "--dist=worksteal"], ["-n2", "--dist=loadscope"]], ids=" ".join)
+@pytest.mark.parametrize("options", [["-n2"], ["-n2", "--dist=worksteal"]], ids=" ".join)
 def test_workers_give_the_same_verdicts_and_make_each_recording_once(kit, items, said, alone, options):
     result = kit.run_apart(*MODULES, *options, "-v")
     outcomes, count = alone

@@ -275,7 +275,8 @@ def _what_stopped(failure: Failure) -> str:
     if failure.at is None:
         return failure.message
     hook = f"in `{failure.at.hook}`, " if failure.at.hook else ""
-    return f"the run stopped {hook}{failure.at.where}.\n{said}"
+    when = "before training began" if failure.at.stage == "start" else failure.at.where
+    return f"the run stopped {hook}{when}.\n{said}"
 
 
 def _needs_full_batches(recording: Recording, failure: Failure) -> Finding:

@@ -48,7 +48,7 @@ def train_loss_is_epoch_mean(recording: Recording) -> Iterator[Finding]:
     judged = 0
     for epoch in finished_epochs(recording):
         values = epoch_values(recording)[epoch]
-        steps = _last_step_of_each_batch(recording, epoch)
+        steps = _losses_and_sizes(recording, epoch)
         if not values or len(values) > 1 or not steps:
             continue
         if not all(map(math.isfinite, [values[0].value, *(loss for loss, _ in steps)])):
@@ -76,7 +76,7 @@ def _weighting_not_seen(recording: Recording) -> Iterator[Finding]:
         )
 
 
-def _last_step_of_each_batch(recording: Recording, epoch: int) -> list[tuple[float, int | None]]:
+def _losses_and_sizes(recording: Recording, epoch: int) -> list[tuple[float, int | None]]:
     """Loss and size of each batch of an epoch; what self.log was given where nothing is returned."""
     returned = [s for s in recording.steps if s.at.epoch == epoch and s.loss and s.loss.value is not None]
     if returned:
@@ -146,7 +146,7 @@ def _recognise(
             "Lightning weights each value with its batch size already.",
             "error",
         )
-    so_far = [loss for e in range(epoch + 1) for loss, _ in _last_step_of_each_batch(recording, e)]
+    so_far = [loss for e in range(epoch + 1) for loss, _ in _losses_and_sizes(recording, e)]
     named = {
         "last": ("It is the loss of the last batch.", losses[-1]),
         "first": ("It is the loss of the first batch.", losses[0]),

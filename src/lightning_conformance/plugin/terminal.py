@@ -52,7 +52,7 @@ def recordings_line(made: dict[str, int]) -> str:
         made: How often each was made, by the keys of :func:`~lightning_conformance.plugin.fixtures.recording_key`.
     """
     total = sum(made.values())
-    pairs = Counter(tuple(key.split("|")[:2]) for key in made)
+    pairs = Counter(key.rsplit("|", 2)[0] for key in made)
     several = sum(kinds > 1 for kinds in pairs.values())
     more = f", {several} of them with several kinds of batch" if several else ""
     return f"{_counted(total, 'recording')} for {_counted(len(pairs), 'subject-environment pair')}{more}"

@@ -359,8 +359,8 @@ class Recording:
 
     @property
     def trainable(self) -> tuple[ParameterFacts, ...]:
-        """The registered parameters that required a gradient."""
-        return tuple(p for p in self.parameters if p.trainable)
+        """The registered parameters that required a gradient and have an element (nn.Embedding(0, 8) has none)."""
+        return tuple(p for p in self.parameters if p.trainable and 0 not in p.shape)
 
     @property
     def completed(self) -> bool:

@@ -67,19 +67,23 @@ def record(
     blank = Recording(subject.label, environment.name, "train", train_loss_name=subject.options.train_loss)
     with leave_no_trace(), deadline(timeout):
         try:
-            source = _source(subject, plan, batch)
-            blank = replace(
-                blank,
-                batch_source=source.origin,
-                batch_text=source.text,
-                init_text=subject.init_text,
-                notes=(*subject.notes, *_version_notes(subject.package)),
-            )
-            return _record_steadily(subject, environment, source, plan, blank)
+            return _record_fed(subject, environment, plan, blank, batch)
         except ModuleOwnError as error:
-            return _record_own_error(subject, environment, plan, blank, error)
+            own = error
         except (SubjectError, RunTimeout, SystemExit) as error:
             return replace(blank, failure=failure_of(error, stage="construct"))
+        # Not inside the handler: what the run raises now does not come from the search.
+        try:
+            return _record_own_error(subject, environment, plan, blank, own)
+        except (SubjectError, RunTimeout, SystemExit) as error:
+            return replace(blank, failure=failure_of(error, stage="construct"))
+
+
+def _record_fed(subject: Subject, environment: Environment, plan: Plan, blank: Recording, batch: Any) -> Recording:
+    source = _source(subject, plan, batch)
+    notes = (*subject.notes, *_version_notes(subject.package))
+    told = replace(blank, batch_source=source.origin, batch_text=source.text, init_text=subject.init_text, notes=notes)
+    return _record_steadily(subject, environment, source, plan, told)
 
 
 def _record_own_error(

@@ -57,6 +57,7 @@ class Subject:
         options: What the user said about it.
         base: The folder that relative paths start from.
         name: A label for an object that no target names.
+        origin: What tells it from other subjects with the same label; empty where the label does.
 
     ``own_data_fails`` becomes true when the module's own dataloaders were tried and do not work here.
     """
@@ -65,6 +66,7 @@ class Subject:
     options: SubjectOptions = field(default_factory=SubjectOptions)
     base: Path = field(default_factory=Path.cwd)
     name: str = ""
+    origin: str = ""
     own_data_fails: bool = field(default=False, init=False)
     _found: BatchSource | SubjectError | None = field(default=None, init=False, repr=False)
 
