@@ -67,8 +67,7 @@ class Seen:
         """The batch-size weighted mean of the losses, per epoch."""
         sizes = (8, 8, 8, 4)
         return [
-            sum(n * loss for n, loss in zip(sizes, losses, strict=False)) / sum(sizes)
-            for losses in self.batch_losses
+            sum(n * loss for n, loss in zip(sizes, losses, strict=False)) / sum(sizes) for losses in self.batch_losses
         ]
 
 
@@ -319,9 +318,7 @@ def print_verdicts() -> None:
 def main() -> None:
     """Print the facts, or the verdicts."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument(
-        "--verdicts", action="store_true", help="print what the kit says instead, as Markdown"
-    )
+    parser.add_argument("--verdicts", action="store_true", help="print what the kit says instead, as Markdown")
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.ERROR)
     print_verdicts() if parser.parse_args().verdicts else print_facts()

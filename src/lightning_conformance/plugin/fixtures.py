@@ -92,7 +92,7 @@ def recording_key(subject: Subject, environment: Environment, batch: Any) -> str
 
     # Structure only: values, and the ranges read off them, may differ from call to call.
     text = "" if batch is None else re.sub(r"(<| in )[^,)\]}]*", "", describe(batch))
-    return "|".join([subject.label, subject.origin, environment.name, "train", text])
+    return "|".join([subject.label, environment.name, "train", text])
 
 
 def _overriding_batch(request: pytest.FixtureRequest, subject: Subject) -> Any:

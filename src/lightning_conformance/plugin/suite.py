@@ -72,14 +72,9 @@ def suite_subjects(metafunc: pytest.Metafunc) -> list[Subject]:
         target = target.__func__ if isinstance(target, staticmethod) else target
         batch = cls.__dict__.get("batch", cls.batch)
         batch = batch.__func__ if isinstance(batch, staticmethod) else batch
-        subjects = [as_subject(target, metafunc.config, loss, dict(cls.init), batch)]
-    else:
-        modules = getattr(metafunc.function, "_lightning_modules", ())
-        subjects = [as_subject(module, metafunc.config, default) for module in modules]
-    for index, subject in enumerate(subjects):
-        # Two lambdas, or two ways to construct one class, have the same label.
-        subject.origin = f"{metafunc.definition.nodeid}[{index}]"
-    return subjects
+        return [as_subject(target, metafunc.config, loss, dict(cls.init), batch)]
+    modules = getattr(metafunc.function, "_lightning_modules", ())
+    return [as_subject(module, metafunc.config, default) for module in modules]
 
 
 def as_subject(

@@ -277,7 +277,7 @@ class _Run:
             module.prepare_data = _nothing
         seed_everything(self.plan.seed)
         trainer.fit(module, **arguments)
-        if str(getattr(trainer.state, "status", "")).endswith("interrupted"):
+        if str(getattr(trainer.state, "status", "")).lower().endswith("interrupted"):
             raise KeyboardInterrupt
 
     def _freeze(

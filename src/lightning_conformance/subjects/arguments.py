@@ -175,11 +175,7 @@ def _checked(parameter: Parameter | None, written: Any, obj: Any) -> Any:
     as_yaml = _map_written(written, _yaml)
     if parameter is None or not parameter.is_typed:
         return as_yaml
-    raw = (
-        as_yaml
-        if isinstance(written, dict) and _is_mapping(parameter)
-        else _map_written(written, _list_or_text)
-    )
+    raw = as_yaml if isinstance(written, dict) and _is_mapping(parameter) else _map_written(written, _list_or_text)
     parser = _parser(obj, parameter.name)
     if parser is None:
         return as_yaml

@@ -33,9 +33,7 @@ def load_config(path: str | Path) -> tuple[str | None, dict[str, Any]]:
             return model.get("class_path"), dict(model.get("init_args") or {})
         if model is not content:
             return None, dict(model)
-    advice = (
-        "Write LightningCLI's form: `class_path: package.module.Class` and `init_args:` with its arguments."
-    )
+    advice = "Write LightningCLI's form: `class_path: package.module.Class` and `init_args:` with its arguments."
     raise UsageError(f"The configuration file {path} has no `class_path`, `init_args` or `model`.", advice)
 
 

@@ -87,9 +87,7 @@ def _copied(instance: Any, label: str) -> Any:
     except Exception as exc:
         name = type(instance).__name__
         message = f"{label} is an instance that cannot be copied: {type(exc).__name__}: {exc}"
-        advice = (
-            f"Write a factory function, `def make_module(): return {name}(...)`, and name it as the target."
-        )
+        advice = f"Write a factory function, `def make_module(): return {name}(...)`, and name it as the target."
         raise SubjectError("construct", message, advice, exc) from exc
 
 

@@ -106,10 +106,7 @@ def _import_module(target: Target, name: str) -> ModuleType:
                 raise
             missing = exc.name
     near = did_you_mean(name, _sibling_modules(missing))
-    advice = (
-        near
-        or f"It was looked for on sys.path and in {target.base}. A file can be named instead of a module."
-    )
+    advice = near or f"It was looked for on sys.path and in {target.base}. A file can be named instead of a module."
     raise UsageError(f"{target.text}: there is no module `{missing}`.", advice)
 
 
@@ -198,12 +195,8 @@ def _refuse_namesakes(path: Path, root: Path, dotted: str, target: Target) -> No
         own = [place for place in (root / top / "__init__.py", root / f"{top}.py") if place.is_file()]
         loaded = getattr(sys.modules.get(top), "__file__", None)
         if own and loaded and not is_installed(loaded) and not any(_same(loaded, place) for place in own):
-            message = (
-                f"{target.label} needs {own[0]} as `{top}`, but `{top}` is already loaded from {loaded}."
-            )
-            raise SubjectError(
-                "import", message, "Run the two in separate pytest runs, or rename one of them."
-            )
+            message = f"{target.label} needs {own[0]} as `{top}`, but `{top}` is already loaded from {loaded}."
+            raise SubjectError("import", message, "Run the two in separate pytest runs, or rename one of them.")
 
 
 def _imported_names(path: Path) -> set[str]:
@@ -270,9 +263,7 @@ def _version_advice(name: str) -> str:
     version = getattr(module, "__version__", None)
     if module is None or version is None:
         return ""
-    return (
-        f"{module.__name__} {version} is installed; the code was perhaps written for another version of it."
-    )
+    return f"{module.__name__} {version} is installed; the code was perhaps written for another version of it."
 
 
 def _sibling_modules(missing: str) -> list[str]:

@@ -31,9 +31,7 @@ def modules_in_source(source: str) -> list[str]:
     found = {name for name, node in classes.items() if _looks_like_module(node)}
     while grown := {n for n, node in classes.items() if n not in found and found & set(_base_names(node))}:
         found |= grown
-    functions = [
-        node for node in tree.body if isinstance(node, ast.FunctionDef) and _gives_one_of(node, found)
-    ]
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and _gives_one_of(node, found)]
     return [name for name in classes if name in found] + [node.name for node in functions]
 
 
@@ -92,13 +90,7 @@ def describe(obj: Any) -> str:
         return "a Python module"
     if isinstance(obj, type):
         torch_class = base is not None and issubclass(obj, base)
-        kind = (
-            "a LightningDataModule"
-            if is_datamodule(obj)
-            else "a torch.nn.Module"
-            if torch_class
-            else "a plain"
-        )
+        kind = "a LightningDataModule" if is_datamodule(obj) else "a torch.nn.Module" if torch_class else "a plain"
         return f"{kind} class"
     if is_torch_module(obj):
         return f"a torch.nn.Module ({type(obj).__name__})"

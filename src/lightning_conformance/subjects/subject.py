@@ -12,7 +12,7 @@ from typing import Any
 from lightning_conformance.errors import SubjectError, UsageError
 from lightning_conformance.lightning_api import LightningPackage, is_datamodule, package_of
 from lightning_conformance.subjects.arguments import parse_init
-from lightning_conformance.subjects.batch_spec import TensorSpec, parse_batch_spec, spec_of
+from lightning_conformance.subjects.batch_spec import BatchSpec, TensorSpec, parse_batch_spec, spec_of
 from lightning_conformance.subjects.config import configured_class, load_config
 from lightning_conformance.subjects.construct import Constructor
 from lightning_conformance.subjects.inference import infer_batch
@@ -57,7 +57,6 @@ class Subject:
         options: What the user said about it.
         base: The folder that relative paths start from.
         name: A label for an object that no target names.
-        origin: What tells it from other subjects with the same label; empty where the label does.
 
     ``own_data_fails`` becomes true when the module's own dataloaders were tried and do not work here.
     """
@@ -66,7 +65,6 @@ class Subject:
     options: SubjectOptions = field(default_factory=SubjectOptions)
     base: Path = field(default_factory=Path.cwd)
     name: str = ""
-    origin: str = ""
     own_data_fails: bool = field(default=False, init=False)
     _found: BatchSource | SubjectError | None = field(default=None, init=False, repr=False)
 
@@ -112,13 +110,9 @@ class Subject:
             UsageError: It cannot.
             SubjectError: The user's file cannot be imported, so that nothing more can be said.
         """
-        if not isinstance(self.options.batch, str):
-            pass
-        elif not _TARGET_LIKE.match(self.options.batch):
-            parse_batch_spec(self.options.batch)
-        else:
-            parse_target(self.options.batch, self.base)
         _ = self.object, self.constructor
+        if isinstance(self.options.batch, str):
+            self._read_batch(self.options.batch)
 
     def build(self) -> Any:
         """A fresh instance; seed before you call.
@@ -176,14 +170,21 @@ class Subject:
         seed = self.options.seed
         if not isinstance(given, str):
             return from_function(given, "batch", seed) if callable(given) else from_batch(given, "batch")
-        if not _TARGET_LIKE.match(given):
-            return from_spec(parse_batch_spec(given), "--lightning-batch", seed)
-        named = parse_target(given, self.base).resolve_any()
+        named = self._read_batch(given)
+        if isinstance(named, BatchSpec):
+            return from_spec(named, "--lightning-batch", seed)
         if is_datamodule(named) or is_datamodule(type(named)):
             return self._datamodule_source(named() if isinstance(named, type) else named, given)
-        if not callable(named):
-            raise UsageError(f"--lightning-batch={given} names neither a function nor a LightningDataModule.")
         return from_function(named, given, seed)
+
+    def _read_batch(self, given: str) -> Any:
+        """A batch spec, or the function or LightningDataModule that a target names."""
+        if not _TARGET_LIKE.match(given):
+            return parse_batch_spec(given)
+        named = parse_target(given, self.base).resolve_any()
+        if not (callable(named) or is_datamodule(type(named))):
+            raise UsageError(f"--lightning-batch={given} names neither a function nor a LightningDataModule.")
+        return named
 
     def _datamodule_source(self, datamodule: Any, origin: str) -> BatchSource:
         batch = first_own_batch(self.build, self.package, datamodule)

@@ -15,9 +15,7 @@ from ..lightning_api import is_bare_lightning_module, is_datamodule, package_of
 from .importing import import_target, shorten
 from .lookup import describe, did_you_mean, is_torch_module, module_makers, modules_in_source
 
-RIGHT_FORM = (
-    "Write a file or a dotted module, a colon and a name: path/to/file.py:Class or package.module:Class."
-)
+RIGHT_FORM = "Write a file or a dotted module, a colon and a name: path/to/file.py:Class or package.module:Class."
 
 
 @dataclass(frozen=True)
@@ -116,11 +114,7 @@ def _require_names(text: str, place: str, qualname: str, path: Path | None) -> N
     """Refuse a target without a name after the colon, or whose parts are no Python names."""
     if not qualname:
         found = modules_in_source(path.read_text("utf-8", "replace")) if path else []
-        advice = (
-            f"LightningModules in it: {', '.join(f'{place}:{name}' for name in found)}"
-            if found
-            else RIGHT_FORM
-        )
+        advice = f"LightningModules in it: {', '.join(f'{place}:{name}' for name in found)}" if found else RIGHT_FORM
         if not path and "." in place and all(part.isidentifier() for part in place.split(".")):
             advice = f"Did you mean {':'.join(place.rsplit('.', 1))}?"
         raise UsageError(f"{text!r} has no name after a colon.", advice)
@@ -146,20 +140,14 @@ def _missing_name(module: ModuleType, owner: Any, part: str, target: Target) -> 
     within = place if owner is module else f"{getattr(owner, '__qualname__', owner)!s} of {place}"
     public = [name for name in vars(owner) if not name.startswith("_")] if hasattr(owner, "__dict__") else []
     near = did_you_mean(target.qualname, found) or did_you_mean(part, public)
-    listing = (
-        f"LightningModules there: {', '.join(found)}." if found else "No LightningModule is defined there."
-    )
+    listing = f"LightningModules there: {', '.join(found)}." if found else "No LightningModule is defined there."
     return f"{target.text}: there is no `{part}` in {within}.", f"{near} {listing}".strip()
 
 
 def _require_module_maker(obj: Any, target: Target) -> None:
     if is_bare_lightning_module(obj):
-        problem = (
-            f"{target.text} is Lightning's base class LightningModule itself: nothing in it can be checked."
-        )
-    elif package_of(obj) is not None or (
-        callable(obj) and not isinstance(obj, type) and not is_torch_module(obj)
-    ):
+        problem = f"{target.text} is Lightning's base class LightningModule itself: nothing in it can be checked."
+    elif package_of(obj) is not None or (callable(obj) and not isinstance(obj, type) and not is_torch_module(obj)):
         return
     else:
         kinds = "a class, a factory function or an instance"
