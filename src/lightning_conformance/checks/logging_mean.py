@@ -70,8 +70,8 @@ def _weighting_not_seen(recording: Recording) -> Iterator[Finding]:
     if len(sizes) == 1 and recording.ragged_failure is None:
         yield Finding(
             "all batches had the same size, or none that could be told: whether the mean is weighted was not seen.",
-            "The batch was given without its batch dimension, or cannot be cut.",
-            "Write the batch dimension as B: --lightning-batch 'x: float[B,10], y: int[B]<2'",
+            "A mean over batches of one size is the same, weighted or not.",
+            "Give batches of different sizes, or a spec with its batch dimension: 'x: float[B,10], y: int[B]<2'",
             severity="advice",
         )
 

@@ -256,6 +256,8 @@ def _unchanged(recording: Recording, cause: str, members: list[ParameterFacts]) 
         severity = "advice"
     total = len(recording.trainable)
     seen = f"{len(members)} of {count(total, 'trainable parameter')} did not change: {listed(p.name for p in members)}."
+    if not severe and recording.batch_source == "inferred":
+        text += f" The batch was inferred ({recording.batch_text}); with your data it may be otherwise."
     return Finding(seen, text, fix, place, severity)
 
 

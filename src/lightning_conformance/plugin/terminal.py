@@ -76,8 +76,9 @@ def summary(found: list[dict[str, Any]], verbosity: int) -> Iterator[str]:
     for (subject, environment), group in groupby(sorted(found, key=cell), key=cell):
         verdicts = list(group)
         yield f"{subject} :: {environment}: {_census(verdicts)} [{verdicts[0]['lightning'] or 'not run'}]"
+        # What was guessed is told however quiet the run is.
+        yield from (line for line in verdicts[0]["provenance"] if verbosity >= 0 or line.startswith("  inferred"))
         if verbosity >= 0:
-            yield from verdicts[0]["provenance"]
             yield from _attention(verdicts)
 
 

@@ -202,9 +202,27 @@ class Subject:
         return LoaderBatches("its own train_dataloader", str(spec_of(batch)), None, batch)
 
     def _inferred_source(self) -> BatchSource:
-        found = infer_batch(self.build, first_leaf=self._example_leaf())
+        found = infer_batch(self._build_without_data, first_leaf=self._example_leaf())
         self.notes.extend(found.doubts)
         return from_spec(found.spec, "inferred", self.options.seed, inferred=True)
+
+    def _build_without_data(self) -> Any:
+        """A fresh instance whose ``prepare_data`` may fail: a search for batches does not need its data."""
+        module = self.build()
+        if self.package.is_overridden("prepare_data", module):
+            prepare = module.prepare_data
+
+            def prepare_data() -> None:
+                if self.own_data_fails:
+                    return
+                try:
+                    prepare()
+                except Exception as error:
+                    self.own_data_fails = True
+                    self.notes.append(f"Its own prepare_data fails, and was left out: {error}")
+
+            module.prepare_data = prepare_data
+        return module
 
     def _example_leaf(self) -> TensorSpec | None:
         example = getattr(self.sample, "example_input_array", None)
