@@ -30,7 +30,7 @@ INIT_FORM = "Write --lightning-init name=value, or --lightning-init '{\"name\": 
 _NOT_PLAIN = object()
 
 
-class YamlLoader(yaml.SafeLoader):  # type: ignore[misc]  # yaml is untyped here
+class YamlLoader(yaml.SafeLoader):
     """YAML that reads ``1e-3`` as a number, which YAML 1.1 does not."""
 
 
