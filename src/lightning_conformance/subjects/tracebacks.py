@@ -90,7 +90,11 @@ def _chain(report: traceback.TracebackException) -> Iterator[traceback.Traceback
 def _shown(frames: list[traceback.FrameSummary], keep: frozenset[str]) -> list[traceback.FrameSummary]:
     foreign = _foreign_roots()
     users = [frame for frame in frames if _is_users(frame.filename, keep, foreign)]
-    return users or [frame for frame in frames if not _is_under(os.path.realpath(frame.filename), _KIT)][-1:]
+    return users or [frame for frame in frames if not _is_kits_or_frozen(frame.filename)][-1:]
+
+
+def _is_kits_or_frozen(filename: str) -> bool:
+    return filename.startswith("<frozen ") or _is_under(os.path.realpath(filename), _KIT)
 
 
 def _is_users(filename: str, keep: frozenset[str], foreign: frozenset[str]) -> bool:
