@@ -238,7 +238,7 @@ class Endless(pl.LightningModule):
 
 
 def test_run_that_does_not_end_is_ended(recorded):
-    recording, file = recorded(ENDLESS, "Endless", timeout=2.0)
+    recording, file = recorded(ENDLESS, "Endless", timeout=5.0)
     assert recording.failure.stage == "timeout"
     assert (recording.failure.at.batch, recording.failure.at.hook) == (1, "training_step")
     assert recording.failure.place.line in (line_of(file, "while True"), line_of(file, "while True") + 1)

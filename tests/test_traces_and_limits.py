@@ -140,14 +140,14 @@ class Slow(Model):
 def test_a_run_without_end_is_ended(kit, items, said, name):
     kit.module(SLOW)
     kit.write("test_own.py", "def test_own():\n    pass\n")
-    result = kit.run(f"--lightning-module=model.py:{name}", MODULE, "--lightning-timeout=0.5")
+    result = kit.run(f"--lightning-module=model.py:{name}", MODULE, "--lightning-timeout=4")
     assert result.ret == 1
     outcomes = items(result)
     assert outcomes["test_own.py::test_own"] == "passed"
     assert outcomes[f"model.py:{name}::cpu::training_completes"] == "failed"
     assert {o for node_id, o in outcomes.items() if node_id.startswith("model.py:Model::")} == {"passed"}
     text = said(result)
-    assert "0.5 seconds" in text
+    assert "4 seconds" in text
     assert "--lightning-timeout" in text
 
 
@@ -162,7 +162,7 @@ def test_verdicts_reached_before_the_time_is_up_are_told(kit, items):
                 super().training_step(batch, batch_idx)
         """
     )
-    outcomes = items(kit.run("--lightning-module=model.py:Hangs", "--lightning-timeout=1"))
+    outcomes = items(kit.run("--lightning-module=model.py:Hangs", "--lightning-timeout=4"))
     assert outcomes["model.py:Hangs::cpu::loss_returned"] == "failed"
     assert outcomes["model.py:Hangs::cpu::training_completes"] == "failed"
 

@@ -15,7 +15,7 @@ from lightning_conformance.checks.logged import (
     was_logged,
 )
 from lightning_conformance.checks.registry import check
-from lightning_conformance.checks.source import log_call_for_epoch, loss_name
+from lightning_conformance.checks.source import log_call_for_epoch, loss_name, written_place
 from lightning_conformance.checks.verdict import Finding, Inconclusive
 from lightning_conformance.checks.wording import count, listed
 from lightning_conformance.recording.model import LogCall, MetricReceived, Recording
@@ -77,10 +77,17 @@ def train_loss_logged(recording: Recording) -> Iterator[Finding]:
     names = sorted({m.name for m in recording.all(MetricReceived)} - {"epoch"})
     yield Finding(
         f"`{name}` never reached the logger; it received {listed(names) if names else 'nothing'}.",
-        "No self.log call in the training hooks names it, and Lightning logs no loss by itself.",
+        "No self.log call in the training hooks names it, and Lightning logs no loss by itself. What is written to "
+        "self.logger.experiment is known to that one logger only."
+        if _writes_past_lightning(recording)
+        else "No self.log call in the training hooks names it, and Lightning logs no loss by itself.",
         f'self.log("{name}", {loss_name(recording)}, on_step=False, on_epoch=True)',
-        step,
+        written_place(recording),
     )
+
+
+def _writes_past_lightning(recording: Recording) -> bool:
+    return any("self.logger.experiment" in method.text for method in recording.methods.values())
 
 
 def _never_arrived(name: str, calls: list[LogCall]) -> Finding:
@@ -147,7 +154,7 @@ def train_loss_logged_once_per_epoch(recording: Recording) -> Iterator[Finding]:
         f"`{name}` reached the logger {seen}; expected once per epoch.",
         _why_not_once(recording, counts, calls),
         log_call_for_epoch(call.place if call else None, name),
-        call.place if call and call.place else recording.method_place("training_step"),
+        call.place if call and call.place else written_place(recording),
     )
 
 

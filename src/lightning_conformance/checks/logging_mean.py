@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from lightning_conformance.checks.logged import close, epoch_values, finished_epochs, log_calls, require_logged
 from lightning_conformance.checks.registry import check
-from lightning_conformance.checks.source import log_call_for_epoch, loss_name
+from lightning_conformance.checks.source import log_call_for_epoch, loss_name, written_place
 from lightning_conformance.checks.verdict import Finding, Inconclusive
-from lightning_conformance.checks.wording import number
+from lightning_conformance.checks.wording import count, number
 from lightning_conformance.recording.model import BatchFacts, LogCall, Recording
 
 _OTHER_QUANTITY = "Another quantity than the loss that is minimized is logged under the name of the training loss."
@@ -77,12 +77,17 @@ def _weighting_not_seen(recording: Recording) -> Iterator[Finding]:
 
 
 def _losses_and_sizes(recording: Recording, epoch: int) -> list[tuple[float, int | None]]:
-    """Loss and size of each batch of an epoch; what self.log was given where nothing is returned."""
+    """Loss and size of each batch of an epoch; what self.log was given where a step returns nothing."""
     returned = [s for s in recording.steps if s.at.epoch == epoch and s.loss and s.loss.value is not None]
-    if returned:
-        return [(s.loss.value, s.batch_size) for s in returned if s.loss and s.loss.value is not None]
-    sizes = {b.at.batch: b.size for b in recording.all(BatchFacts) if b.at.epoch == epoch}
-    return [(value, sizes.get(batch)) for batch, value in _logged_values(recording, epoch)]
+    if any(s.kind == "none" for s in recording.steps if s.at.epoch == epoch) or not returned:
+        logged = _logged_values(recording, epoch)
+        losses = {s.at.batch: s.loss.value for s in returned if s.loss and s.loss.value is not None}
+        sizes = {b.at.batch: b.size for b in recording.all(BatchFacts) if b.at.epoch == epoch}
+        if all(close(value, losses.get(batch, value)) for batch, value in logged):
+            filled = {**dict(logged), **losses} if losses else logged
+            pairs = sorted(filled.items()) if isinstance(filled, dict) else filled
+            return [(value, sizes.get(batch)) for batch, value in pairs]
+    return [(s.loss.value, s.batch_size) for s in returned if s.loss and s.loss.value is not None]
 
 
 def _logged_values(recording: Recording, epoch: int) -> list[tuple[int, float]]:
@@ -104,22 +109,36 @@ def _compare(recording: Recording, epoch: int, value: float, steps: list[tuple[f
     if severity is None:
         return None
     shown = ", ".join(f"{number(loss)}" + (f" (x{size})" if size else "") for loss, size in steps[:6])
-    call = next(iter(log_calls(recording)), None)
+    call = _deciding_call(recording)
     return Finding(
         f"`{recording.train_loss_name}` of epoch {epoch} is {number(value, mean)}; the mean of its losses, weighted by "
         f"batch size, is {number(mean, value)} ({shown}). {what}",
         cause,
         _fix(recording, call, other_quantity=cause == _OTHER_QUANTITY),
-        call.place if call and call.place else recording.method_place("training_step"),
+        call.place if call and call.place else written_place(recording),
         severity,  # type: ignore[arg-type]
     )
 
 
+def _deciding_call(recording: Recording) -> LogCall | None:
+    """The call of ``self.log`` that gives the epoch's value: of the name that is compared, in training if there is."""
+    name = recording.train_loss_name
+    calls = log_calls(recording) or [c for c in recording.all(LogCall) if c.name == name and c.at.stage == "validate"]
+    return next((c for c in calls if c.name == f"{name}_epoch"), calls[0] if calls else None)
+
+
 def _fix(recording: Recording, call: LogCall | None, *, other_quantity: bool) -> str:
     name = recording.train_loss_name
-    if not other_quantity and call is not None and call.at.hook == "training_step":
+    if not other_quantity and call is not None and call.at.hook == "training_step" and _logs_loss(recording):
         return log_call_for_epoch(call.place, name)
     return f'self.log("{name}", {loss_name(recording)}, on_step=False, on_epoch=True)  # in training_step'
+
+
+def _logs_loss(recording: Recording) -> bool:
+    """Whether what self.log was given is the loss, at least where it was called."""
+    losses = {(s.at.epoch, s.at.batch): s.loss.value for s in recording.steps if s.loss and s.loss.value is not None}
+    calls = [(c.value, losses.get((c.at.epoch, c.at.batch))) for c in log_calls(recording)]
+    return all(value is None or loss is None or close(value, loss) for value, loss in calls)
 
 
 def _mean(values: Sequence[float], weights: Sequence[int] | None) -> float:
@@ -133,11 +152,12 @@ def _recognise(
 ) -> tuple[str, str, str | None]:
     """Which other number the value is, the cause, and how bad that is."""
     if sizes and close(value, _mean(losses, None)):
+        return "It is the mean of the batches, each counted the same.", _unweighted(recording), "warning"
+    if not log_calls(recording) and _deciding_call(recording):
         return (
-            "It is the mean of the batches, each counted the same.",
-            "The batches are not weighted by their size: averaged by hand, or the batch size that Lightning reads "
-            "off the batch is wrong (give self.log a batch_size).",
-            "warning",
+            "It is what the validation loop logs.",
+            "The name is logged in validation only, where it is the loss of the validation batches.",
+            "error",
         )
     logged = [v for _, v in _logged_values(recording, epoch)]
     if len(logged) == len(losses) and sizes and _each(logged, [a * b for a, b in zip(losses, sizes, strict=True)]):
@@ -173,7 +193,27 @@ def _recognise(
             _OTHER_QUANTITY,
             "warning",
         )
+    if 0 < len(logged) < len(losses) and _is_some_mean(value, logged, None):
+        return (
+            f"It is the mean of {count(len(logged), 'batch', 'batches')} only.",
+            "self.log is not called in every batch.",
+            "error",
+        )
     return "", "What is logged is no mean over the epoch's steps.", "error"
+
+
+def _unweighted(recording: Recording) -> str:
+    call = _deciding_call(recording)
+    given = call.batch_size if call is not None and call.at.hook == "training_step" else None
+    if given is not None:
+        return (
+            f"self.log was told batch_size={given}, which is not the size of every batch: without the argument "
+            "Lightning reads it off the batch."
+        )
+    return (
+        "The batches are not weighted by their size: averaged by hand, or the batch size that Lightning reads "
+        "off the batch is wrong (give self.log a batch_size)."
+    )
 
 
 def _previous(recording: Recording, epoch: int) -> float | None:

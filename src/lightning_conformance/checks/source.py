@@ -81,8 +81,10 @@ def _called(node: ast.Call) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
-def find_attribute_assignment(recording: Recording, methods: Iterable[str]) -> Place | None:
-    """The first line of the methods that assigns an attribute of ``self``."""
+def find_attribute_assignment(
+    recording: Recording, methods: Iterable[str], names: Collection[str] = ()
+) -> Place | None:
+    """The first line of the methods that assigns an attribute of ``self``: one of the names, or any."""
     for method in methods:
         source = recording.methods.get(method)
         tree = _tree(source) if source else None
@@ -91,13 +93,16 @@ def find_attribute_assignment(recording: Recording, methods: Iterable[str]) -> P
         for node in _own_nodes(tree):
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
             flat = [e for t in targets for e in (t.elts if isinstance(t, ast.Tuple) else [t])]
-            if isinstance(node, (ast.Assign, ast.AugAssign)) and any(map(_is_self_attribute, flat)):
+            if not isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+                continue
+            if any(_is_self_attribute(target, names) for target in flat):
                 return line_of(source, node)
     return None
 
 
-def _is_self_attribute(node: ast.AST | None) -> bool:
-    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+def _is_self_attribute(node: ast.AST | None, names: Collection[str]) -> bool:
+    on_self = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+    return on_self and (not names or getattr(node, "attr", "") in names)
 
 
 def step_methods(recording: Recording) -> list[str]:
@@ -134,12 +139,24 @@ def optimizer_place(recording: Recording, names: Collection[str]) -> Place | Non
     return found or recording.method_place("configure_optimizers")
 
 
+def written_place(recording: Recording) -> Place | None:
+    """The line that writes to the logger past ``self.log``, or else where training_step begins."""
+    for method in recording.methods.values():
+        for node in ast.walk(_tree(method) or ast.Module([], [])):
+            if isinstance(node, ast.Call) and "self.logger." in ast.unparse(node.func):
+                return line_of(method, node)
+    return recording.method_place("training_step")
+
+
+_DECIDING = ("on_step", "on_epoch", "reduce_fx", "logger", "batch_size")
+
+
 def log_call_for_epoch(place: Place | None, name: str) -> str:
     """The ``self.log`` call of a line, written so that it logs the epoch's mean."""
     call = _parse_call(place)
     if call is None:
         return f'self.log("{name}", loss, on_step=False, on_epoch=True)'
-    keywords = [k for k in call.keywords if k.arg not in ("on_step", "on_epoch", "reduce_fx", "logger")]
+    keywords = [k for k in call.keywords if k.arg not in _DECIDING]
     keywords += [ast.keyword("on_step", ast.Constant(False)), ast.keyword("on_epoch", ast.Constant(True))]
     # The third positional argument is prog_bar; logger, on_step and on_epoch follow.
     text = ast.unparse(ast.Call(call.func, call.args[:3], keywords))

@@ -208,7 +208,7 @@ class _Run:
         seed_everything(self.plan.seed)
         with tempfile.TemporaryDirectory(prefix="lightning-conformance-") as folder:
             with _unheard_warnings():
-                module = self.subject.build()
+                module = _initialised(self.subject.build(), self.subject.label)
             # The user's factory may have imported Lightning only now, and Lightning sets its log level then.
             quiet_lightning()
             places = Places(source_files(module))
@@ -307,6 +307,18 @@ def _needs_loader_index(module: Any) -> bool:
     """Whether ``validation_step`` requires a ``dataloader_idx``: Lightning gives one to several loaders only."""
     index = inspect.signature(module.validation_step).parameters.get("dataloader_idx")
     return index is not None and index.default is inspect.Parameter.empty
+
+
+def _initialised(module: Any, label: str) -> Any:
+    """The module, as it is.
+
+    Raises:
+        SubjectError: Its constructor never called that of LightningModule.
+    """
+    if "_parameters" not in vars(module):
+        message = f"{label} cannot be used: its __init__ does not call super().__init__()."
+        raise SubjectError("construct", message, "super().__init__()  # first line of __init__")
+    return module
 
 
 def _nothing() -> None:
