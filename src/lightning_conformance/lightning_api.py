@@ -7,6 +7,7 @@ A subject is run by the Trainer of the package that it subclasses: ``pytorch_lig
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 PACKAGE_NAMES = ("lightning.pytorch", "pytorch_lightning")
+# Every top-level import name of Lightning and its parts.
+IMPORT_NAMES = ("lightning", "pytorch_lightning", "lightning_fabric", "lightning_utilities")
+# Importing a package sets the level of its own logger; the one below it, which speaks, keeps the level it is given.
+_OWN_LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric", "pytorch_lightning")
+LOGGER_NAMES = (*_OWN_LOGGERS, *(f"{name}.utilities.rank_zero" for name in _OWN_LOGGERS[1:]))
 
 OLDEST_VERIFIED = (1, 9)
 NEWEST_VERIFIED = (2, 6)
@@ -117,7 +123,7 @@ class LightningPackage:
         """Forget, for a while, which warnings Lightning has given: it gives many only once a process."""
         caches = []
         for name, module in list(sys.modules.items()):
-            if name.partition(".")[0] in {self.root, "lightning_fabric", "lightning", "lightning_utilities"}:
+            if name.partition(".")[0] in IMPORT_NAMES:
                 cache = vars(module).get("warning_cache") if module is not None else None
                 if isinstance(cache, set):
                     caches.append((cache, set(cache)))
@@ -166,6 +172,13 @@ def installed_packages() -> list[LightningPackage]:
             continue
         found.append(LightningPackage(name))
     return found
+
+
+def is_lightning_file(file: str) -> bool:
+    """Whether the file is part of the Lightning that is loaded."""
+    files = (getattr(sys.modules.get(name), "__file__", None) for name in IMPORT_NAMES)
+    folders = tuple(os.path.dirname(loaded) + os.sep for loaded in files if loaded)
+    return file.startswith(folders)
 
 
 def is_mock_optimizer(optimizer: Any) -> bool:

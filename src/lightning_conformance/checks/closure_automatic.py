@@ -30,6 +30,21 @@ def judge_automatic(recording: Recording) -> Iterator[Finding]:
     yield from _own_steps(recording)
     yield from _own_zero_grad(recording)
     yield from _steps_without_backward(recording)
+    yield from _never_cleared(recording)
+
+
+def _never_cleared(recording: Recording) -> Iterator[Finding]:
+    """Steps of Lightning's that applied the gradients of the step before again."""
+    override = recording.method_place("optimizer_zero_grad")
+    steps = [s for s in recording.all(OptimizerStepped) if not s.in_training_step]
+    stale = [s for s in steps if s.stale]
+    if stale and override is not None:
+        yield Finding(
+            f"{len(stale)} of {count(len(steps), 'optimizer step')} applied gradients of earlier steps again.",
+            "The overridden optimizer_zero_grad does not clear them: gradients are added to the old ones.",
+            "optimizer.zero_grad()  # in optimizer_zero_grad",
+            override,
+        )
 
 
 def _dropped_closure(recording: Recording) -> Finding | None:

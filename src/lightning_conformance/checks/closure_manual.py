@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from lightning_conformance.checks.source import loss_name, return_place
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
 from lightning_conformance.checks.wording import count
-from lightning_conformance.recording.model import BackwardRan, GradientsCleared, OptimizerStepped, Recording, Seen
+from lightning_conformance.recording.model import (
+    BackwardRan,
+    GradientsCleared,
+    Moment,
+    OptimizerStepped,
+    Recording,
+    Seen,
+)
 
 
 def judge_manual(recording: Recording) -> Iterator[Finding]:
@@ -25,6 +32,34 @@ def judge_manual(recording: Recording) -> Iterator[Finding]:
         yield from _steps_without_gradient(recording, passes, steps)
         yield from _behind_lightning(recording, passes, steps)
         yield from _stale_gradients(steps)
+        yield from _thrown_away(recording)
+
+
+def _thrown_away(recording: Recording) -> Iterator[Finding]:
+    """Gradients of the only optimizer that zero_grad cleared before a step had used them."""
+    if len(recording.optimizers) != 1:
+        return
+    lost: list[GradientsCleared] = []
+    waiting: Moment | None = None
+    for event in recording.tape:
+        if isinstance(event, BackwardRan):
+            waiting = event.at
+        elif isinstance(event, OptimizerStepped):
+            waiting = None
+        elif isinstance(event, GradientsCleared):
+            # Within one batch a method of the optimizer's may have used them (SAM's first step).
+            if event.had_gradient and waiting and (waiting.epoch, waiting.batch) != (event.at.epoch, event.at.batch):
+                lost.append(event)
+            waiting = None
+    used = any(s.nonzero for s in recording.all(OptimizerStepped))
+    if lost and used:
+        yield Finding(
+            f"zero_grad threw gradients away {count(len(lost), 'time')} before a step had used them.",
+            "Gradients are accumulated over batches, and cleared in between: only the last batch before a step counts.",
+            "opt.step(); opt.zero_grad()  # together, where the step is made",
+            lost[0].place,
+            "warning",
+        )
 
 
 def _stale_gradients(steps: list[OptimizerStepped]) -> Iterator[Finding]:
@@ -99,7 +134,8 @@ def _idle_optimizers(recording: Recording, steps: list[OptimizerStepped]) -> Ite
         if own and not any(s.nonzero for s in own):
             yield Finding(
                 f"optimizer {index} ({facts.name}) stepped {count(len(own), 'time')}, and never had a gradient.",
-                "Its parameters get no gradient: their loss is not differentiated, or is cut from them.",
+                "Its parameters have no gradient at that moment: their loss is not differentiated, is cut from them, or the "
+                "gradient was cleared before.",
                 "self.manual_backward(...)  # of the loss that this optimizer minimizes, before its step",
                 own[0].place,
             )

@@ -75,19 +75,14 @@ def train_loss_logged(recording: Recording) -> Iterator[Finding]:
         )
         return
     names = sorted({m.name for m in recording.all(MetricReceived)} - {"epoch"})
+    written = written_place(recording)
+    aside = " What is written past it to self.logger cannot be monitored or averaged." if written else ""
     yield Finding(
         f"`{name}` never reached the logger; it received {listed(names) if names else 'nothing'}.",
-        "No self.log call in the training hooks names it, and Lightning logs no loss by itself. What is written to "
-        "self.logger.experiment is known to that one logger only."
-        if _writes_past_lightning(recording)
-        else "No self.log call in the training hooks names it, and Lightning logs no loss by itself.",
+        "No self.log call in the training hooks names it, and Lightning logs no loss by itself." + aside,
         f'self.log("{name}", {loss_name(recording)}, on_step=False, on_epoch=True)',
-        written_place(recording),
+        written or step,
     )
-
-
-def _writes_past_lightning(recording: Recording) -> bool:
-    return any("self.logger.experiment" in method.text for method in recording.methods.values())
 
 
 def _never_arrived(name: str, calls: list[LogCall]) -> Finding:
@@ -154,7 +149,7 @@ def train_loss_logged_once_per_epoch(recording: Recording) -> Iterator[Finding]:
         f"`{name}` reached the logger {seen}; expected once per epoch.",
         _why_not_once(recording, counts, calls),
         log_call_for_epoch(call.place if call else None, name),
-        call.place if call and call.place else written_place(recording),
+        (call.place if call else written_place(recording)) or recording.method_place("training_step"),
     )
 
 

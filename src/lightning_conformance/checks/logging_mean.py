@@ -10,7 +10,7 @@ from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.source import log_call_for_epoch, loss_name, written_place
 from lightning_conformance.checks.verdict import Finding, Inconclusive
 from lightning_conformance.checks.wording import count, number
-from lightning_conformance.recording.model import BatchFacts, LogCall, Recording
+from lightning_conformance.recording.model import LogCall, Recording
 
 _OTHER_QUANTITY = "Another quantity than the loss that is minimized is logged under the name of the training loss."
 
@@ -77,17 +77,16 @@ def _weighting_not_seen(recording: Recording) -> Iterator[Finding]:
 
 
 def _losses_and_sizes(recording: Recording, epoch: int) -> list[tuple[float, int | None]]:
-    """Loss and size of each batch of an epoch; what self.log was given where a step returns nothing."""
-    returned = [s for s in recording.steps if s.at.epoch == epoch and s.loss and s.loss.value is not None]
-    if any(s.kind == "none" for s in recording.steps if s.at.epoch == epoch) or not returned:
-        logged = _logged_values(recording, epoch)
-        losses = {s.at.batch: s.loss.value for s in returned if s.loss and s.loss.value is not None}
-        sizes = {b.at.batch: b.size for b in recording.all(BatchFacts) if b.at.epoch == epoch}
-        if all(close(value, losses.get(batch, value)) for batch, value in logged):
-            filled = {**dict(logged), **losses} if losses else logged
-            pairs = sorted(filled.items()) if isinstance(filled, dict) else filled
-            return [(value, sizes.get(batch)) for batch, value in pairs]
-    return [(s.loss.value, s.batch_size) for s in returned if s.loss and s.loss.value is not None]
+    """Loss and size of each batch of an epoch; what self.log was given where a step returned nothing."""
+    steps = [s for s in recording.steps if s.at.epoch == epoch]
+    logged = dict(_logged_values(recording, epoch))
+    found: list[tuple[float, int | None]] = []
+    for step in steps:
+        if step.loss and step.loss.value is not None:
+            found.append((step.loss.value, step.batch_size))
+        elif step.kind == "none" and step.at.batch in logged:
+            found.append((logged[step.at.batch], step.batch_size))
+    return found
 
 
 def _logged_values(recording: Recording, epoch: int) -> list[tuple[int, float]]:
@@ -115,7 +114,7 @@ def _compare(recording: Recording, epoch: int, value: float, steps: list[tuple[f
         f"batch size, is {number(mean, value)} ({shown}). {what}",
         cause,
         _fix(recording, call, other_quantity=cause == _OTHER_QUANTITY),
-        call.place if call and call.place else written_place(recording),
+        (call.place if call else written_place(recording)) or recording.method_place("training_step"),
         severity,  # type: ignore[arg-type]
     )
 
@@ -130,7 +129,8 @@ def _deciding_call(recording: Recording) -> LogCall | None:
 def _fix(recording: Recording, call: LogCall | None, *, other_quantity: bool) -> str:
     name = recording.train_loss_name
     if not other_quantity and call is not None and call.at.hook == "training_step" and _logs_loss(recording):
-        return log_call_for_epoch(call.place, name)
+        # A wrong batch_size is the fault itself; Lightning reads the size off the batch.
+        return log_call_for_epoch(call.place, name, without=["batch_size"])
     return f'self.log("{name}", {loss_name(recording)}, on_step=False, on_epoch=True)  # in training_step'
 
 
@@ -196,7 +196,7 @@ def _recognise(
     if 0 < len(logged) < len(losses) and _is_some_mean(value, logged, None):
         return (
             f"It is the mean of {count(len(logged), 'batch', 'batches')} only.",
-            "self.log is not called in every batch.",
+            "self.log is called in some batches only: call it in each.",
             "error",
         )
     return "", "What is logged is no mean over the epoch's steps.", "error"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from lightning_conformance.checks.registry import check
-from lightning_conformance.checks.source import find_call, loss_name, optimizer_place, step_methods
+from lightning_conformance.checks.source import find_call, find_cleared, loss_name, optimizer_place, step_methods
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable, Severity
 from lightning_conformance.checks.wording import count, listed
 from lightning_conformance.recording.model import (
@@ -154,7 +154,7 @@ def _why_nothing(recording: Recording) -> tuple[str, str, Place | None]:
         return (
             "No step had a gradient other than zero to apply: it was cleared before the step, or is exactly zero.",
             "zero_grad, backward, step: in this order",
-            find_call(recording, _AROUND_STEP, _CLEARING) or step,
+            find_call(recording, _AROUND_STEP, _CLEARING) or find_cleared(recording, _AROUND_STEP) or step,
         )
     return (
         "Steps with gradients were made, and no value changed: the learning rate may be too small for the precision.",
@@ -173,6 +173,11 @@ def _rates(recording: Recording, parameter: ParameterFacts) -> list[float]:
     ]
 
 
+def _had_gradient(recording: Recording, parameter: ParameterFacts) -> bool:
+    steps = [s for s in recording.all(OptimizerStepped) if s.optimizer in parameter.optimizers]
+    return any(s.nonzero for s in steps)
+
+
 def _classify(recording: Recording, parameter: ParameterFacts) -> str:
     if parameter.switched_off:
         return "switched off"
@@ -182,6 +187,8 @@ def _classify(recording: Recording, parameter: ParameterFacts) -> str:
         rates = _rates(recording, parameter)
         if not rates:
             return "not stepped"
+        if not _had_gradient(recording, parameter):
+            return "cleared"
         return "rate zero" if 0.0 in rates else "too small"
     if parameter.gradient == "zero":
         return "zero gradient"
@@ -205,7 +212,7 @@ _ERRORS: dict[str, tuple[str, str]] = {
     ),
     "no optimizer": (
         "They get a gradient and are in no optimizer.",
-        "torch.optim.Adam(self.parameters(), ...)  # or freeze them: requires_grad_(False)",
+        "torch.optim.{optimizer}(self.parameters(), ...)  # or freeze them: requires_grad_(False)",
     ),
     "late": (
         "They get a gradient and are in no optimizer: they were created after configure_optimizers had run.",
@@ -214,6 +221,10 @@ _ERRORS: dict[str, tuple[str, str]] = {
     "not stepped": (
         "They get a gradient, and the optimizer that holds them is never stepped.",
         "Step each optimizer: for opt in self.optimizers(): opt.step()",
+    ),
+    "cleared": (
+        "A backward pass gave them a gradient, and it was gone whenever their optimizer stepped.",
+        "opt.zero_grad(); self.manual_backward(loss); opt.step()  # in this order, for each optimizer",
     ),
     "rate zero": (
         "They get a gradient, and their learning rate is 0.",
@@ -250,6 +261,7 @@ _WARNINGS: dict[str, tuple[str, str]] = {
 def _unchanged(recording: Recording, cause: str, members: list[ParameterFacts]) -> Finding:
     severe = cause in _ERRORS
     text, fix = (_ERRORS if severe else _WARNINGS)[cause]
+    fix = fix.replace("{optimizer}", recording.optimizers[0].name if recording.optimizers else "Adam")
     place = _place(recording, cause, members[0])
     severity: Severity = "error" if severe else "warning"
     if cause in ("zero gradient", "too small") and all(_alive(recording, p) for p in members):
@@ -279,6 +291,8 @@ def _place(recording: Recording, cause: str, member: ParameterFacts) -> Place | 
         return find_call(recording, step_methods(recording), _CUTS) or member.place
     if cause == "zero gradient":
         return find_call(recording, step_methods(recording), _FLAT) or member.place
+    if cause == "cleared":
+        return find_call(recording, _AROUND_STEP, _CLEARING) or member.place
     if cause == "not stepped":
         return recording.method_place("training_step") or member.place
     return member.place
@@ -292,11 +306,15 @@ def _unregistered(recording: Recording) -> Iterator[Finding]:
 
 def _hidden(leaves: list[UnregisteredLeaf]) -> Finding:
     first = leaves[0]
-    names = listed(leaf.where or "a parameter outside the module" for leaf in leaves)
+    found = [leaf.where for leaf in leaves if leaf.where]
+    names = f"{listed(found)}: " if found else ""
+    outside = "" if found else " outside of the module"
     kind = "parameter" if first.is_parameter else "tensor"
     learns = first.optimized or first.changed
     outcome = "an optimizer updates" if learns else "nothing updates"
-    seen = f"{names}: {count(len(leaves), kind)} that the loss differentiates, not registered, and that {outcome}."
+    seen = (
+        f"{names}{count(len(leaves), kind)}{outside} that the loss differentiates, not registered, and that {outcome}."
+    )
     if first.container in ("list", "tuple", "dict") and first.is_parameter:
         what, holder = ("Parameters", "Parameter") if first.where.endswith("]") else ("Layers", "Module")
         cause = f"{what} in a plain {first.container} are not part of the module"

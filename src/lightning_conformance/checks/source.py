@@ -133,30 +133,41 @@ def _mentioned(recording: Recording, names: set[str]) -> set[str]:
     return found if found == names else _mentioned(recording, found)
 
 
+def find_cleared(recording: Recording, methods: Iterable[str]) -> Place | None:
+    """The first line of the methods that assigns to some tensor's ``grad``."""
+    for method in methods:
+        source = recording.methods.get(method)
+        tree = _tree(source) if source else None
+        for node in ast.walk(tree) if tree else ():
+            if source and isinstance(node, ast.Assign) and getattr(node.targets[0], "attr", "") == "grad":
+                return line_of(source, node)
+    return None
+
+
 def optimizer_place(recording: Recording, names: Collection[str]) -> Place | None:
     """Where configure_optimizers makes an optimizer of one of the classes, or else where it begins."""
-    found = find_call(recording, ["configure_optimizers"], names)
+    found = find_call(recording, ["configure_optimizers", "__init__", "setup"], names)
     return found or recording.method_place("configure_optimizers")
 
 
 def written_place(recording: Recording) -> Place | None:
-    """The line that writes to the logger past ``self.log``, or else where training_step begins."""
+    """The first line that writes a loss to ``self.logger``, past ``self.log``."""
     for method in recording.methods.values():
-        for node in ast.walk(_tree(method) or ast.Module([], [])):
-            if isinstance(node, ast.Call) and "self.logger." in ast.unparse(node.func):
+        tree = _tree(method)
+        for node in ast.walk(tree) if tree else ():
+            if not isinstance(node, ast.Call) or "self.logger." not in ast.unparse(node.func):
+                continue
+            if "loss" in ast.unparse(node).lower():
                 return line_of(method, node)
-    return recording.method_place("training_step")
+    return None
 
 
-_DECIDING = ("on_step", "on_epoch", "reduce_fx", "logger", "batch_size")
-
-
-def log_call_for_epoch(place: Place | None, name: str) -> str:
-    """The ``self.log`` call of a line, written so that it logs the epoch's mean."""
+def log_call_for_epoch(place: Place | None, name: str, without: Collection[str] = ()) -> str:
+    """The ``self.log`` call of a line, written so that it logs the epoch's mean, without some arguments."""
     call = _parse_call(place)
     if call is None:
         return f'self.log("{name}", loss, on_step=False, on_epoch=True)'
-    keywords = [k for k in call.keywords if k.arg not in _DECIDING]
+    keywords = [k for k in call.keywords if k.arg not in ("on_step", "on_epoch", "reduce_fx", "logger", *without)]
     keywords += [ast.keyword("on_step", ast.Constant(False)), ast.keyword("on_epoch", ast.Constant(True))]
     # The third positional argument is prog_bar; logger, on_step and on_epoch follow.
     text = ast.unparse(ast.Call(call.func, call.args[:3], keywords))

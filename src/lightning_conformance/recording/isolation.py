@@ -15,9 +15,7 @@ from typing import Any
 
 import torch
 
-_PACKAGES = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric", "pytorch_lightning")
-# Importing a package sets the level of its own logger; that of the one below it, which speaks, stays as we set it.
-_LOGGERS = (*_PACKAGES, *(f"{name}.utilities.rank_zero" for name in _PACKAGES[1:]))
+from lightning_conformance.lightning_api import LOGGER_NAMES
 
 
 def seed_everything(seed: int) -> None:
@@ -143,7 +141,7 @@ def _signal_handlers() -> Callable[[], None]:
 
 
 def _logging() -> Callable[[], None]:
-    loggers = [logging.getLogger(), *map(logging.getLogger, _LOGGERS)]
+    loggers = [logging.getLogger(), *map(logging.getLogger, LOGGER_NAMES)]
     before = [(log, log.level, list(log.handlers), log.propagate, log.disabled) for log in loggers]
 
     def restore() -> None:
@@ -157,5 +155,5 @@ def _logging() -> Callable[[], None]:
 
 def quiet_lightning() -> None:
     """Keep Lightning's own log lines out of the user's terminal; :func:`leave_no_trace` undoes it."""
-    for name in _LOGGERS:
+    for name in LOGGER_NAMES:
         logging.getLogger(name).setLevel(logging.ERROR)

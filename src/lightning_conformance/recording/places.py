@@ -14,11 +14,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from lightning_conformance.lightning_api import IMPORT_NAMES
 from lightning_conformance.recording.model import MethodSource, Place
 
-_LIGHTNING = ("lightning", "pytorch_lightning", "lightning_fabric", "lightning_utilities")
 _FRAMEWORKS = (
-    *_LIGHTNING,
+    *IMPORT_NAMES,
     "torch",
     "torchmetrics",
     "lightning_conformance",
@@ -108,11 +108,6 @@ def _installed_package(file: str) -> str:
         if found:
             return tail.partition("/")[0].removesuffix(".py")
     return ""
-
-
-def is_lightning_file(file: str) -> bool:
-    """Whether the file is part of Lightning."""
-    return _installed_package(file) in _LIGHTNING
 
 
 def _function_name(frame: FrameType) -> str:

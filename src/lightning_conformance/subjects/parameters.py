@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ..lightning_api import package_of
+from ..lightning_api import IMPORT_NAMES, package_of
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def takes_any_keyword(obj: Any) -> bool:
     """Whether ``obj`` takes keywords by ``**kwargs`` of the user's own that could not be followed."""
     if isinstance(obj, type):
         owner = next((cls for cls in obj.__mro__ if "__init__" in vars(cls)), object)
-        if owner.__module__.partition(".")[0] in {"builtins", "lightning", "pytorch_lightning", "torch"}:
+        if owner.__module__.partition(".")[0] in {"builtins", "torch", *IMPORT_NAMES}:
             return False
     with suppress(ValueError, TypeError):
         own = inspect.signature(obj).parameters.values()

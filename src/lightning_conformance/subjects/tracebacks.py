@@ -10,6 +10,8 @@ import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ..lightning_api import IMPORT_NAMES
+
 FOREIGN_PACKAGES = (
     "pytest",
     "_pytest",
@@ -17,10 +19,7 @@ FOREIGN_PACKAGES = (
     "xdist",
     "execnet",
     "torch",
-    "lightning",
-    "pytorch_lightning",
-    "lightning_fabric",
-    "lightning_utilities",
+    *IMPORT_NAMES,
     "jsonargparse",
 )
 

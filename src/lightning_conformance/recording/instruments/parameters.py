@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from lightning_conformance.recording.facts import Graph, fingerprint, grade, gradient_norm
 from lightning_conformance.recording.model import BatchFacts, Gradient, ParameterFacts, UnregisteredLeaf
+from lightning_conformance.recording.instruments.hidden import find_attribute, find_local
 from lightning_conformance.recording.places import assignments
 from lightning_conformance.recording.tape import Tape
 
@@ -188,38 +188,3 @@ class ParameterWatch:
 
 def _shape(parameter: torch.Tensor) -> tuple[int, ...]:
     return () if torch.nn.parameter.is_lazy(parameter) else tuple(parameter.shape)
-
-
-def find_attribute(module: Any, tensor: torch.Tensor) -> tuple[str, str]:
-    """Path of a tensor among the module's plain attributes, and the type of the container that hides it."""
-    for prefix, submodule in module.named_modules():
-        for attribute, value in vars(submodule).items():
-            if attribute.startswith("_") and attribute in ("_parameters", "_buffers", "_modules", "_trainer"):
-                continue
-            path = _search(value, tensor, 0)
-            if path is not None:
-                owner = f"self.{prefix}." if prefix else "self."
-                return f"{owner}{attribute}{path}", type(value).__name__
-    return "", ""
-
-
-def _search(value: Any, tensor: torch.Tensor, depth: int) -> str | None:
-    if value is tensor:
-        return ""
-    if isinstance(value, torch.nn.Module):
-        return next((f".{name}" for name, p in value.named_parameters() if p is tensor), None)
-    if depth > 3:
-        return None
-    if inspect.isfunction(value) and value.__closure__:
-        cells = (cell.cell_contents for cell in value.__closure__)
-        return next((path for item in cells if (path := _search(item, tensor, depth + 1)) is not None), None)
-    items: Iterator[tuple[Any, Any]] = iter(())
-    if isinstance(value, dict):
-        items = ((f"[{key!r}]", item) for key, item in value.items())
-    elif isinstance(value, (list, tuple)):
-        items = ((f"[{index}]", item) for index, item in enumerate(value))
-    for key, item in items:
-        path = _search(item, tensor, depth + 1)
-        if path is not None:
-            return f"{key}{path}"
-    return None

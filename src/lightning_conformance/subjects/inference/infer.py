@@ -6,7 +6,6 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +26,7 @@ from lightning_conformance.subjects.inference.live import (
 )
 from lightning_conformance.subjects.inference.outcome import Inference, ModuleOwnError, OutOfTime
 from lightning_conformance.subjects.inference.search import Report, Search, label
+from lightning_conformance.subjects.tracebacks import user_frames
 
 BATCH_SIZES = (5, 8)  # a prime first; an even one where the module splits the batch
 UNUSED = TensorSpec(("B",))
@@ -217,11 +217,8 @@ def _package(module: Any) -> LightningPackage:
 
 def _place(error: BaseException) -> str:
     """The innermost line that belongs to neither torch nor Lightning."""
-    frames = traceback.extract_tb(error.__traceback__)
-    libraries = {"torch", "lightning", "pytorch_lightning", "lightning_fabric", "lightning_conformance"}
-    own = [f for f in frames if not libraries & set(Path(f.filename).parts)]
-    frame = own[-1] if own else (frames[-1] if frames else None)
-    return f"{frame.filename}:{frame.lineno} in {frame.name}" if frame else "an unknown place"
+    frames = user_frames(error)
+    return f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else "an unknown place"
 
 
 def _is_in_training_step(error: Exception) -> bool:

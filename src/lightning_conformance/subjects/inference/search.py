@@ -10,9 +10,9 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path as FilePath
 from typing import Any
 
+from lightning_conformance.lightning_api import is_lightning_file
 from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_tuple
@@ -299,9 +299,8 @@ def _is_lightnings(error: Exception) -> bool:
     """Whether Lightning refuses what the user's ``training_step`` asks of it, ``self.log`` of a vector say."""
     frames = traceback.extract_tb(error.__traceback__)
     at = [i for i, f in enumerate(frames) if f.name == "training_step"]
-    packages = {"lightning", "pytorch_lightning", "lightning_fabric"}
-    last = set(FilePath(frames[-1].filename).parts) if frames else set()
-    return bool(at) and at[-1] < len(frames) - 1 and bool(packages & last) and "Probe" not in str(error)
+    inside = bool(at) and at[-1] < len(frames) - 1 and is_lightning_file(frames[-1].filename)
+    return inside and "Probe" not in str(error)
 
 
 def _signature(error: BaseException) -> str:

@@ -1,0 +1,81 @@
+"""Where a tensor hides that the loss reaches and the module does not know."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+_DEPTH = 3
+_LIGHTNINGS = ("_parameters", "_modules", "_trainer", "_fabric")
+
+
+def find_attribute(module: Any, tensor: torch.Tensor) -> tuple[str, str]:
+    """Path of a tensor among the module's plain attributes, and the type of the container that hides it."""
+    for prefix, submodule in module.named_modules():
+        for attribute, value in vars(submodule).items():
+            if attribute in _LIGHTNINGS:
+                continue
+            if attribute == "_buffers":
+                name = next((name for name, buffer in value.items() if buffer is tensor), None)
+                path, attribute, container = ("" if name else None), name or "", "buffer"
+            else:
+                path, container = _search(value, tensor, 0), type(value).__name__
+            if path is not None:
+                owner = f"self.{prefix}." if prefix else "self."
+                return f"{owner}{attribute}{path}", container
+    return "", ""
+
+
+def find_local(functions: Iterator[Any], tensor: torch.Tensor) -> str:
+    """Name of the global variable through which one of the functions uses a tensor; empty if none does."""
+    for function in functions:
+        code, variables = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+        for name in code.co_names if code else ():
+            value = variables.get(name)
+            if isinstance(value, (torch.nn.Module, torch.Tensor)):
+                path = _search(value, tensor, 0)
+                if path is not None:
+                    return f"{name}{path}"
+    return ""
+
+
+def _search(value: Any, tensor: torch.Tensor, depth: int) -> str | None:
+    if value is tensor:
+        return ""
+    if isinstance(value, torch.nn.Module):
+        return next((f".{name}" for name, p in value.named_parameters() if p is tensor), None)
+    if depth > _DEPTH:
+        return None
+    for key, item in _items(value):
+        path = _search(item, tensor, depth + 1)
+        if path is not None:
+            return f"{key}{path}"
+    return None
+
+
+def _items(value: Any) -> Iterator[tuple[str, Any]]:
+    """What an object holds, with how it is written."""
+    if inspect.ismethod(value):
+        yield "", value.__self__
+    elif inspect.isfunction(value):
+        for cell in value.__closure__ or ():
+            yield "", cell.cell_contents
+    elif isinstance(value, dict):
+        yield from ((f"[{key!r}]", item) for key, item in list(value.items()))
+    elif isinstance(value, (list, tuple)):
+        yield from ((f"[{index}]", item) for index, item in enumerate(value))
+    elif _is_plain_object(value):
+        yield from ((f".{name}", item) for name, item in list(vars(value).items()))
+
+
+def _is_plain_object(value: Any) -> bool:
+    """An object of a class of the user's: no tensor, no class, nothing of torch's or Lightning's."""
+    package = type(value).__module__.partition(".")[0]
+    return (
+        hasattr(value, "__dict__")
+        and not isinstance(value, (type, torch.Tensor))
+        and package not in ("torch", "lightning", "pytorch_lightning", "lightning_fabric", "builtins")
+    )
