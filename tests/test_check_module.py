@@ -186,6 +186,20 @@ def test_what_is_no_module_is_refused(modules):
         check("model:Missing")
 
 
+def test_a_constructor_that_skips_lightnings_is_named(kit):
+    kit.module(
+        """
+        class Bare(Model):
+            def __init__(self):
+                self.width = 3
+        """
+    )
+    kit.pytester.syspathinsert()
+    report = check(__import__("model").Bare, raise_on_failure=False)
+    (finding,) = report.verdict("training_completes").findings
+    assert "super().__init__()" in finding.message
+
+
 def test_missing_arguments_are_listed(modules):
     with pytest.raises(ConformanceError, match=r"features  int"):
         check(modules.Wide)

@@ -382,6 +382,26 @@ class TwoOptimizersAutomatic(pl.LightningModule):
         ]
 
 
+class NeverClearsGradients(pl.LightningModule):
+    """``optimizer_zero_grad`` overridden to do nothing, for speed."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.net(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def optimizer_zero_grad(self, *args, **kwargs):  # FAULT: NeverClearsGradients
+        pass
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
 EXPECTED = {
     "ZeroGradAndStepInside": {
         "batch": "x: float[5,16], y: int[5]<3",
@@ -525,6 +545,14 @@ EXPECTED = {
         "severity": "error",
         "words": ["automatic_optimization"],
         "since": (2, 0),
+        "until": None,
+    },
+    "NeverClearsGradients": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "closure_executed",
+        "severity": "error",
+        "words": ["optimizer_zero_grad"],
+        "since": None,
         "until": None,
     },
 }

@@ -355,6 +355,134 @@ class EncodesInInferenceMode(L.LightningModule):
         return torch.optim.Adam(self.head.parameters(), lr=1e-3)
 
 
+class MisspeltEpochStart(L.LightningModule):
+    """Lightning's hook is called ``on_train_epoch_start``."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+
+    def on_training_epoch_start(self):  # FAULT: MisspeltEpochStart
+        self.losses = []
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.net(x), y)
+        self.losses.append(loss.detach())
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class HyperparametersNotSaved(L.LightningModule):
+    """``self.hparams`` is empty without ``save_hyperparameters``."""
+
+    def __init__(self, lr: float = 0.1):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.net(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=self.hparams.lr)  # FAULT: HyperparametersNotSaved
+
+
+class AssignsHyperparameters(L.LightningModule):
+    """``hparams`` is a property."""
+
+    def __init__(self, lr: float = 0.1):
+        super().__init__()
+        self.hparams = {"lr": lr}  # FAULT: AssignsHyperparameters
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.net(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class TrainerInConstructor(L.LightningModule):
+    """There is no trainer before ``fit``."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.warmup = self.trainer.max_epochs // 10  # FAULT: TrainerInConstructor
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.net(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class CountsBatchesTooEarly(L.LightningModule):
+    """The trainer has no dataloader yet when it asks for the optimizers."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.net(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        steps = len(self.trainer.train_dataloader) * self.trainer.max_epochs  # FAULT: CountsBatchesTooEarly
+        return [optimizer], [torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=steps)]
+
+
+class CriterionIsAClass(L.LightningModule):
+    """The criterion is never instantiated."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.criterion = nn.CrossEntropyLoss
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = self.criterion(self.net(x), y)  # FAULT: CriterionIsAClass
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class LeftoverOptimizerIndex(L.LightningModule):
+    """An argument of Lightning 1.x, with one optimizer."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx, optimizer_idx):  # FAULT: LeftoverOptimizerIndex
+        x, y = batch
+        loss = F.cross_entropy(self.net(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
 EXPECTED = {
     "AccumulatesLossOnSelf": {
         "batch": "x: float[5,8], y: int[5]<3",
@@ -498,6 +626,62 @@ EXPECTED = {
         "severity": "error",
         "words": ["inference"],
         "since": None,
+        "until": None,
+    },
+    "MisspeltEpochStart": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "training_completes",
+        "severity": "error",
+        "words": ["def on_train_epoch_start", "self.losses"],
+        "since": None,
+        "until": None,
+    },
+    "HyperparametersNotSaved": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "training_completes",
+        "severity": "error",
+        "words": ["save_hyperparameters"],
+        "since": None,
+        "until": None,
+    },
+    "AssignsHyperparameters": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "training_completes",
+        "severity": "error",
+        "words": ["property", "hparams"],
+        "since": None,
+        "until": None,
+    },
+    "TrainerInConstructor": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "training_completes",
+        "severity": "error",
+        "words": ["trainer yet"],
+        "since": (2, 0),
+        "until": None,
+    },
+    "CountsBatchesTooEarly": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "training_completes",
+        "severity": "error",
+        "words": ["estimated_stepping_batches"],
+        "since": None,
+        "until": None,
+    },
+    "CriterionIsAClass": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "training_completes",
+        "severity": "error",
+        "words": ["instance"],
+        "since": None,
+        "until": None,
+    },
+    "LeftoverOptimizerIndex": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "training_completes",
+        "severity": "error",
+        "words": ["def training_step(self, batch, batch_idx)"],
+        "since": (2, 0),
         "until": None,
     },
 }

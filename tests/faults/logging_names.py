@@ -256,6 +256,23 @@ class LogsEverySecondEpoch(L.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.05)
 
 
+class WritesToTheExperiment(L.LightningModule):
+    """A call of one logger's own interface, which no other logger has."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.net(x), y)
+        self.logger.experiment.add_scalar("train_loss", loss, self.global_step)  # FAULT: WritesToTheExperiment
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
 EXPECTED = {
     "NeverLogs": {
         "batch": "x: float[5,8], y: int[5]<3",
@@ -358,6 +375,14 @@ EXPECTED = {
         "check": "train_loss_logged_once_per_epoch",
         "severity": "error",
         "words": [],
+        "since": None,
+        "until": None,
+    },
+    "WritesToTheExperiment": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "train_loss_logged",
+        "severity": "error",
+        "words": ["self.logger"],
         "since": None,
         "until": None,
     },

@@ -301,6 +301,60 @@ class ConstantBatchSize(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
+class LogsEverySecondBatch(pl.LightningModule):
+    """Logs less often, and so logs something else."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.net(x), y)
+        if batch_idx % 2 == 0:
+            self.log("train_loss", loss, on_step=False, on_epoch=True)  # FAULT: LogsEverySecondBatch
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class SaysBatchSizeOne(pl.LightningModule):
+    """Silences Lightning's question for the batch size."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.net(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=1)  # FAULT: SaysBatchSizeOne
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class LogsInValidationStep(pl.LightningModule):
+    """The name of the training loss, in the validation loop alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self.net(x), y)
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("train_loss", F.cross_entropy(self.net(x), y))  # FAULT: LogsInValidationStep
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
 EXPECTED = {
     "LogsLastBatch": {
         "batch": "x: float[5,8], y: int[5]<3",
@@ -419,6 +473,30 @@ EXPECTED = {
         "check": "train_loss_is_epoch_mean",
         "severity": "warning",
         "words": ["batch_size"],
+        "since": None,
+        "until": None,
+    },
+    "LogsEverySecondBatch": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "train_loss_is_epoch_mean",
+        "severity": "error",
+        "words": ["2 batches only"],
+        "since": None,
+        "until": None,
+    },
+    "SaysBatchSizeOne": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "train_loss_is_epoch_mean",
+        "severity": "warning",
+        "words": ["batch_size=1", 'self.log("train_loss", loss, on_step=False, on_epoch=True)'],
+        "since": None,
+        "until": None,
+    },
+    "LogsInValidationStep": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "train_loss_is_epoch_mean",
+        "severity": "error",
+        "words": ["validation"],
         "since": None,
         "until": None,
     },

@@ -207,7 +207,7 @@ class AccuracyAsLoss(L.LightningModule):
 
     def training_step(self, batch, batch_idx):
         image, label = batch
-        correct = self.net(image).argmax(dim=-1) == label
+        correct = self.net(image).argmax(dim=-1) == label  # FAULT: AccuracyAsLoss
         error_rate = 1 - correct.float().mean()  # FAULT: AccuracyAsLoss
         self.log("train_loss", error_rate, on_step=False, on_epoch=True)
         return error_rate  # FAULT: AccuracyAsLoss

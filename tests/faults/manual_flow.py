@@ -323,6 +323,28 @@ class SchedulerCrashesAtEpochEnd(L.LightningModule):
         return [opt_a, opt_b], [decay(opt_a, 0.9), decay(opt_b, 0.9)]
 
 
+class ClearsWhatItAccumulates(L.LightningModule):
+    """Steps every second batch, and clears the gradients in every batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.net = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 1))
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        opt = self.optimizers()
+        opt.zero_grad()  # FAULT: ClearsWhatItAccumulates
+        loss = F.mse_loss(self.net(x), y)
+        self.manual_backward(loss / 2)
+        if (batch_idx + 1) % 2 == 0:
+            opt.step()
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
 EXPECTED = {
     "ManualDoesNothing": {
         "batch": "x: float[5,12], y: int[5]<2",
@@ -433,6 +455,14 @@ EXPECTED = {
         "check": "training_completes",
         "severity": "error",
         "words": ["list"],
+        "since": None,
+        "until": None,
+    },
+    "ClearsWhatItAccumulates": {
+        "batch": "x: float[5,6], y: float[5,1]",
+        "check": "closure_executed",
+        "severity": "warning",
+        "words": ["accumulated"],
         "since": None,
         "until": None,
     },

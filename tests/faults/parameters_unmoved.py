@@ -297,6 +297,31 @@ class RebindsParameter(pl.LightningModule):
         return optim.SGD(self.parameters(), lr=0.1)
 
 
+class ClearsTheOtherGradient(pl.LightningModule):
+    """The second loss is prepared with ``self.zero_grad()``, which clears the gradient of the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.left, self.right = nn.Linear(8, 3), nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        opt_left, opt_right = self.optimizers()
+        loss_left = F.cross_entropy(self.left(x), y)
+        self.manual_backward(loss_left)
+        self.zero_grad()  # FAULT: ClearsTheOtherGradient
+        loss_right = F.cross_entropy(self.right(x), y)
+        self.manual_backward(loss_right)
+        opt_left.step()
+        opt_right.step()
+        self.zero_grad()
+        self.log("train_loss", loss_left + loss_right, on_step=False, on_epoch=True)
+
+    def configure_optimizers(self):
+        return optim.SGD(self.left.parameters(), lr=0.1), optim.SGD(self.right.parameters(), lr=0.1)
+
+
 EXPECTED = {
     "UnusedAuxiliaryHead": {
         "batch": "x: float[5,8], y: int[5]<3",
@@ -415,6 +440,14 @@ EXPECTED = {
         "check": "training_completes",
         "severity": "error",
         "words": ["parameter"],
+        "since": None,
+        "until": None,
+    },
+    "ClearsTheOtherGradient": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "weights_update",
+        "severity": "error",
+        "words": ["left.weight", "gone"],
         "since": None,
         "until": None,
     },

@@ -1,6 +1,7 @@
 """Family 3: weights that the optimizer never sees."""
 
 import copy
+from dataclasses import dataclass
 
 import lightning.pytorch as L
 import torch
@@ -251,6 +252,150 @@ class OnlyWeightsNotBiases(L.LightningModule):
         return torch.optim.AdamW(groups, lr=1e-3)  # FAULT: OnlyWeightsNotBiases
 
 
+SHARED = nn.Linear(8, 6)
+
+
+@dataclass
+class Heads:
+    classify: nn.Module
+    scale: nn.Parameter
+
+
+class PlainEncoder:
+    def __init__(self, width: int):
+        self.projection = nn.Linear(8, width)
+
+    def __call__(self, x):
+        return self.projection(x).relu()
+
+
+class HeadsInDataclass(L.LightningModule):
+    """A dataclass is no container of layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(8, 6)
+        self.heads = Heads(nn.Linear(6, 3), nn.Parameter(torch.ones(1)))  # FAULT: HeadsInDataclass
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.heads.classify(self.encoder(x)) * self.heads.scale, y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class EncoderIsNoModule(L.LightningModule):
+    """The encoder forgot to inherit from nn.Module."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = PlainEncoder(6)  # FAULT: EncoderIsNoModule
+        self.head = nn.Linear(6, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.head(self.encoder(x)), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class ForwardOfACopy(L.LightningModule):
+    """What is called is the bound method of a copy."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Linear(8, 6)
+        self.features = copy.deepcopy(self.backbone).forward  # FAULT: ForwardOfACopy
+        self.head = nn.Linear(6, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.head(self.features(x)), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class StoredPastSetattr(L.LightningModule):
+    """A trick to keep a teacher out of the checkpoint, on a layer that is meant to learn."""
+
+    def __init__(self):
+        super().__init__()
+        self.__dict__["projection"] = nn.Linear(8, 6)  # FAULT: StoredPastSetattr
+        self.head = nn.Linear(6, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.head(self.projection(x)), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class LayerOfTheFile(L.LightningModule):
+    """A layer made at the top of the file."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(6, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.head(SHARED(x)), y)  # FAULT: LayerOfTheFile
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class LayerMadeInEachStep(L.LightningModule):
+    """A layer that is new, and random, in every batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(6, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        projection = nn.Linear(8, 6)  # FAULT: LayerMadeInEachStep
+        loss = F.cross_entropy(self.head(projection(x)), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class BufferThatShouldLearn(L.LightningModule):
+    """A buffer that requires a gradient gets one, and no optimizer knows it."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Linear(8, 6)
+        prototypes = torch.randn(3, 6, requires_grad=True)
+        self.register_buffer("prototypes", prototypes)  # FAULT: BufferThatShouldLearn
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(-torch.cdist(self.embed(x), self.prototypes), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
 EXPECTED = {
     "LayersInList": {
         "batch": "x: float[5,12], y: int[5]<3",
@@ -345,6 +490,62 @@ EXPECTED = {
         "check": "weights_update",
         "severity": "error",
         "words": ["optimizer"],
+        "since": None,
+        "until": None,
+    },
+    "HeadsInDataclass": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "weights_update",
+        "severity": "error",
+        "words": ["self.heads.classify.weight", "`Heads`"],
+        "since": None,
+        "until": None,
+    },
+    "EncoderIsNoModule": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "weights_update",
+        "severity": "error",
+        "words": ["self.encoder.projection.weight", "`PlainEncoder`"],
+        "since": None,
+        "until": None,
+    },
+    "ForwardOfACopy": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "weights_update",
+        "severity": "error",
+        "words": ["self.features.weight"],
+        "since": None,
+        "until": None,
+    },
+    "StoredPastSetattr": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "weights_update",
+        "severity": "error",
+        "words": ["self.projection.weight"],
+        "since": None,
+        "until": None,
+    },
+    "LayerOfTheFile": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "weights_update",
+        "severity": "error",
+        "words": ["SHARED.weight"],
+        "since": None,
+        "until": None,
+    },
+    "LayerMadeInEachStep": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "weights_update",
+        "severity": "error",
+        "words": ["anew", "__init__"],
+        "since": None,
+        "until": None,
+    },
+    "BufferThatShouldLearn": {
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "weights_update",
+        "severity": "error",
+        "words": ["self.prototypes", "buffer"],
         "since": None,
         "until": None,
     },

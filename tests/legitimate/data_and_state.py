@@ -207,6 +207,38 @@ class MonitorsInCallbacks(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=1e-3)
 
 
+class SentenceClassifier(nn.Module):
+    """Gives its loss where it is given labels."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(30, 8)
+        self.out = nn.Linear(8, 2)
+
+    def forward(self, input_ids, attention_mask=None, labels=None):
+        scores = self.out(self.embed(input_ids).mean(dim=1))
+        return (scores,) if labels is None else (F.cross_entropy(scores, labels), scores)
+
+
+class PassesKeywordsOn(pl.LightningModule):
+    """``forward`` takes any keywords; the model inside knows them."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = SentenceClassifier()
+
+    def forward(self, **inputs):
+        return self.model(**inputs)
+
+    def training_step(self, batch, batch_idx):
+        loss = self(**batch)[0]
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.parameters(), lr=1e-3)
+
+
 LEGITIMATE = {
     "OwnTrainDataloader": {"batch": None},
     "QLearner": {"batch": None},
@@ -215,4 +247,5 @@ LEGITIMATE = {
     "KeepsLossHistory": {"batch": "x: float[5,7], y: int[5]<2"},
     "BuildsLayersInSetup": {"batch": "image: float[5,1,6,6], label: int[5]<4"},
     "MonitorsInCallbacks": {"batch": "x: float[5,8], y: float[5,1]"},
+    "PassesKeywordsOn": {"batch": "{input_ids: int[5,6]<30, labels: int[5]<2}"},
 }

@@ -90,6 +90,23 @@ class RunsClosureThenSteps(L.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
+class LogsWhatItSkips(L.LightningModule):
+    """The first step is not trained on, and its loss is in the curve all the same."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.net(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss if self.global_step > 0 or batch_idx > 0 else None
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.3)
+
+
 class SkipsTheLastTinyBatch(L.LightningModule):
     """Contrastive batches of fewer than four are left out with ``None``, on purpose."""
 
@@ -280,6 +297,7 @@ LEGITIMATE = {
     "WarmupThroughSuper": {"batch": "x: float[5,8], y: int[5]<3"},
     "PassesClosureOn": {"batch": "{query: float[5,6], document: int[5,9]<30}", "since": (2, 0)},
     "RunsClosureThenSteps": {"batch": "image: float[5,1,6,6], label: int[5]<2", "since": (2, 0)},
+    "LogsWhatItSkips": {"batch": "x: float[5,8], y: int[5]<3"},
     "SkipsTheLastTinyBatch": {"batch": "left: float[5,10], right: float[5,10]"},
     "WarmupFromZeroPerStep": {"batch": "{input_ids: int[5,9]<25}"},
     "ScheduledByEstimatedSteps": {"batch": "x: float[5,8,3], y: float[5,1]"},

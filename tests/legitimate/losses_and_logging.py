@@ -279,6 +279,70 @@ class LogsStepAndEpochUnderTwoNames(L.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
+class AlignsSpeechWithLabels(L.LightningModule):
+    """Targets and lengths that the loss's kernel takes on trust."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.GRU(4, 6, batch_first=True, bidirectional=True)
+        self.out = nn.Linear(12, 6)
+        self.ctc = nn.CTCLoss(zero_infinity=True)
+
+    def training_step(self, batch, batch_idx):
+        frames, labels, frame_lengths, label_lengths = batch
+        packed = nn.utils.rnn.pack_padded_sequence(frames, frame_lengths.cpu(), batch_first=True, enforce_sorted=False)
+        hidden, _ = nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0], batch_first=True, total_length=frames.size(1))
+        scores = self.out(hidden).log_softmax(-1).transpose(0, 1)
+        loss = self.ctc(scores, labels, frame_lengths, label_lengths)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=frames.size(0))
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+
+class RefusesMaskOutOfRange(L.LightningModule):
+    """A Dice loss, and an assertion about the values of its target."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, padding=1)
+
+    def training_step(self, batch, batch_idx):
+        image, mask = batch["image"], batch["mask"]
+        assert mask.max() <= 1.0 and mask.min() >= 0
+        chance = self.conv(image).sigmoid()
+        overlap = 2 * (chance * mask).sum((1, 2, 3)) + 1
+        loss = (1 - overlap / (chance.sum((1, 2, 3)) + mask.sum((1, 2, 3)) + 1)).mean()
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+
+class ContrastsTwoViews(L.LightningModule):
+    """Two views of each image, joined into one batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head = nn.Linear(6, 4)
+
+    def training_step(self, batch, batch_idx):
+        views, _ = batch
+        features = F.normalize(self.head(self.net(torch.cat(views, dim=0))))
+        itself = torch.eye(len(features), dtype=torch.bool, device=self.device)
+        alike = (features @ features.t() / 0.1).masked_fill(itself, -9e15)
+        partner = itself.roll(len(features) // 2, dims=0)
+        loss = (alike.logsumexp(-1) - alike[partner]).mean()
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.parameters(), lr=1e-3)
+
+
 LEGITIMATE = {
     "LossAmongOtherKeys": {"batch": "x: float[5,8], y: int[5]<3"},
     "OneElementLoss": {"batch": "x: float[5,6], y: float[5,2]"},
@@ -293,4 +357,9 @@ LEGITIMATE = {
     "LogsUnderSlashName": {"batch": "tokens: int[5,6]<30, label: int[5]<4", "metric": "train/loss"},
     "LogsInsideForward": {"batch": "float[5,8]"},
     "LogsStepAndEpochUnderTwoNames": {"batch": "x: float[5,6], y: int[5]<2"},
+    "AlignsSpeechWithLabels": {
+        "batch": "frames: float[5,9,4], labels: int[5,3] in 1..5, frames_in: int[5] in 7..9, labels_in: int[5] in 1..3"
+    },
+    "RefusesMaskOutOfRange": {"batch": "{image: float[5,1,8,8], mask: float[5,1,8,8] in 0..1}"},
+    "ContrastsTwoViews": {"batch": "views: [float[5,3,8,8], float[5,3,8,8]], label: int[5]<3"},
 }

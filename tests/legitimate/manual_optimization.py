@@ -410,6 +410,31 @@ class FiveCriticStepsForOneOfTheGenerator(pl.LightningModule):
         ]
 
 
+class TakesTurns(pl.LightningModule):
+    """The first batch trains the generator, and only its size is used."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator = nn.Linear(4, 6)
+        self.critic = nn.Linear(6, 1)
+
+    def training_step(self, batch, batch_idx):
+        turn = batch_idx % 2
+        opt = self.optimizers()[turn]
+        made = self.generator(torch.randn(len(batch), 4, device=self.device))
+        loss = F.softplus(-self.critic(batch if turn else made)).mean()
+        if turn:
+            loss = loss + F.softplus(self.critic(made.detach())).mean()
+        opt.zero_grad()
+        self.manual_backward(loss)
+        opt.step()
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+
+    def configure_optimizers(self):
+        return [torch.optim.Adam(net.parameters(), lr=1e-3) for net in (self.generator, self.critic)]
+
+
 LEGITIMATE = {
     "AccumulatesSixteenBatches": {"batch": "x: float[5,6], y: float[5,1]"},
     "FiveCriticStepsForOneOfTheGenerator": {"batch": "float[5,4]"},
@@ -426,4 +451,5 @@ LEGITIMATE = {
     "GradientsSetByHand": {"batch": "x: float[5,8], first: float[5,1], second: float[5,1]"},
     "ManualLbfgs": {"batch": "x: float[5,3], y: float[5,1]"},
     "ManualWithSchedulers": {"batch": "x: float[5,7,4], y: float[5,1]"},
+    "TakesTurns": {"batch": "float[5,6]"},
 }

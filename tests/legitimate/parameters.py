@@ -320,6 +320,24 @@ class SparseEmbeddingRows(pl.LightningModule):
         return SGD(self.parameters(), lr=0.5)
 
 
+class OnlySparseGradients(pl.LightningModule):
+    """Every gradient is sparse."""
+
+    def __init__(self):
+        super().__init__()
+        self.users = nn.Embedding(40, 4, sparse=True)
+        self.items = nn.Embedding(50, 4, sparse=True)
+
+    def training_step(self, batch, batch_idx):
+        user, item, rating = batch
+        loss = F.mse_loss((self.users(user) * self.items(item)).sum(1), rating)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SparseAdam(list(self.parameters()), lr=1e-2)
+
+
 class ComplexFilter(pl.LightningModule):
     """A complex parameter in the frequency domain."""
 
@@ -459,6 +477,7 @@ LEGITIMATE = {
     "CheckpointedReentrant": {"batch": "x: float[5,10], y: int[5]<3"},
     "CheckpointedNotReentrant": {"batch": "float[5,6]"},
     "SparseEmbeddingRows": {"batch": "ids: int[5,6]<500, label: int[5]<4"},
+    "OnlySparseGradients": {"batch": "user: int[5]<40, item: int[5]<50, rating: float[5]"},
     "ComplexFilter": {"batch": "noisy: float[5,12], clean: float[5,12]"},
     "ParametersInContainers": {"batch": "float[5,6]"},
     "UncertaintyWeighted": {"batch": "{x: float[5,8], depth: float[5,1], kind: int[5]<3}"},

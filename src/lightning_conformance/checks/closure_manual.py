@@ -134,7 +134,7 @@ def _idle_optimizers(recording: Recording, steps: list[OptimizerStepped]) -> Ite
         if own and not any(s.nonzero for s in own):
             yield Finding(
                 f"optimizer {index} ({facts.name}) stepped {count(len(own), 'time')}, and never had a gradient.",
-                "Its parameters have no gradient at that moment: their loss is not differentiated, is cut from them, or the "
+                "Its parameters have no gradient then: their loss is not differentiated, is cut from them, or the "
                 "gradient was cleared before.",
                 "self.manual_backward(...)  # of the loss that this optimizer minimizes, before its step",
                 own[0].place,

@@ -48,7 +48,7 @@ EXPLANATIONS = (
         r"\1",
     ),
     Explanation(
-        r"Remove the `optimizer_idx` argument",
+        r"Remove the `optimizer_idx` argument|training_step\(\) missing 1 required .*'optimizer_idx'",
         "training_step takes optimizer_idx: since Lightning 2.0 it is called once a batch, whatever the optimizers.",
         "def training_step(self, batch, batch_idx): ...  # with several optimizers: manual optimization",
         "training_step",
@@ -139,8 +139,9 @@ EXPLANATIONS = (
         line=r"(?:logged|callback)_metrics",
     ),
     Explanation(
-        r"'AttributeDict' object has no attribute '(\w+)'",
-        r"self.hparams has no `\1`: __init__ does not save its arguments, or has none of that name.",
+        # The second wording is that of Lightning before 2.1.
+        r"'AttributeDict' object has no attribute '(\w+)'|Missing attribute \"(\w+)\"",
+        r"self.hparams has no `\1\2`: __init__ does not save its arguments, or has none of that name.",
         "self.save_hyperparameters()  # in __init__, after super().__init__()",
         line="hparams",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lightning_conformance.checks.cuts import cut_place
 from lightning_conformance.checks.logged import require_gradient_training
 from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.source import find_call, loss_name, return_place
@@ -290,7 +291,7 @@ def _detached(recording: Recording, where: str, one: BackwardRan | None = None) 
         "It was cut from the graph: detach(), item(), NumPy, argmax or a metric in place of the loss, no_grad, "
         "or every parameter is frozen.",
         "Return the tensor that the loss function gave, as it is.",
-        one.place if one and one.place else return_place(recording, "training_step"),
+        (one.place if one else cut_place(recording)) or return_place(recording, "training_step"),
     )
 
 
@@ -300,5 +301,5 @@ def _foreign_leaf(recording: Recording, losses: list[StepRan]) -> Finding:
         "The loss is a new tensor with requires_grad=True, or is computed from detached values only: "
         "backward runs, and no weight gets a gradient.",
         "Return the tensor that the loss function gave, without torch.tensor(...), .item() or .detach().",
-        return_place(recording, "training_step"),
+        cut_place(recording) or return_place(recording, "training_step"),
     )

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+from lightning_conformance.checks.parameters_hidden import unregistered
 from lightning_conformance.checks.registry import check
-from lightning_conformance.checks.source import find_call, find_cleared, loss_name, optimizer_place, step_methods
+from lightning_conformance.checks.source import (
+    find_call,
+    find_cleared,
+    loss_name,
+    optimizer_place,
+    step_methods,
+)
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable, Severity
 from lightning_conformance.checks.wording import count, listed
 from lightning_conformance.recording.model import (
@@ -16,7 +23,6 @@ from lightning_conformance.recording.model import (
     ParameterFacts,
     Place,
     Recording,
-    UnregisteredLeaf,
 )
 
 _ENOUGH_BATCHES = 3
@@ -72,7 +78,7 @@ def weights_update(recording: Recording) -> Iterator[Finding]:
     finished = len(list(recording.all(BatchFacts)))
     if recording.failure is not None and finished < _ENOUGH_BATCHES:
         raise Inconclusive(f"the run stopped after {count(finished, 'batch', 'batches')} (see training_completes)")
-    yield from _unregistered(recording)
+    yield from unregistered(recording)
     trainable = recording.trainable
     if not trainable:
         if recording.unregistered:
@@ -296,32 +302,3 @@ def _place(recording: Recording, cause: str, member: ParameterFacts) -> Place | 
     if cause == "not stepped":
         return recording.method_place("training_step") or member.place
     return member.place
-
-
-def _unregistered(recording: Recording) -> Iterator[Finding]:
-    hidden = [leaf for leaf in recording.unregistered if leaf.is_parameter or leaf.where]
-    for _, group in groupby(hidden, key=lambda leaf: (leaf.place, leaf.optimized or leaf.changed)):
-        yield _hidden(list(group))
-
-
-def _hidden(leaves: list[UnregisteredLeaf]) -> Finding:
-    first = leaves[0]
-    found = [leaf.where for leaf in leaves if leaf.where]
-    names = f"{listed(found)}: " if found else ""
-    outside = "" if found else " outside of the module"
-    kind = "parameter" if first.is_parameter else "tensor"
-    learns = first.optimized or first.changed
-    outcome = "an optimizer updates" if learns else "nothing updates"
-    seen = (
-        f"{names}{count(len(leaves), kind)}{outside} that the loss differentiates, not registered, and that {outcome}."
-    )
-    if first.container in ("list", "tuple", "dict") and first.is_parameter:
-        what, holder = ("Parameters", "Parameter") if first.where.endswith("]") else ("Layers", "Module")
-        cause = f"{what} in a plain {first.container} are not part of the module"
-        fix = f"nn.{holder}Dict({{...}})" if first.container == "dict" else f"nn.{holder}List([...])"
-    elif first.is_parameter:
-        cause, fix = "It hides where nn.Module does not look", "Assign its module to an attribute of self."
-    else:
-        cause, fix = "A plain tensor with requires_grad=True is no parameter", "nn.Parameter(...)"
-    cause += ": self.parameters(), state_dict() and .to(device) do not see them."
-    return Finding(seen, cause, fix, first.place, "warning" if learns else "error")

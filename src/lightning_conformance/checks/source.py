@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Iterator
 from lightning_conformance.recording.model import MethodSource, Place, Recording
 
 
-def _tree(method: MethodSource) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+def method_tree(method: MethodSource) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    """The method as a syntax tree; None where its text cannot be parsed alone."""
     try:
         node = ast.parse(method.text).body[0]
     except (SyntaxError, IndexError):
@@ -44,7 +45,7 @@ def return_place(recording: Recording, name: str) -> Place | None:
     method = recording.methods.get(name)
     if method is None:
         return None
-    tree = _tree(method)
+    tree = method_tree(method)
     returns = [n for n in _own_nodes(tree) if isinstance(n, ast.Return) and n.value] if tree else []
     return line_of(method, max(returns, key=lambda n: n.lineno)) if returns else method.place
 
@@ -52,7 +53,7 @@ def return_place(recording: Recording, name: str) -> Place | None:
 def loss_name(recording: Recording, method: str = "training_step") -> str:
     """What the method calls its loss: the last local whose name contains ``loss``; ``loss`` if there is none."""
     source = recording.methods.get(method)
-    tree = _tree(source) if source else None
+    tree = method_tree(source) if source else None
     if tree is None:
         return "loss"
     stored = [
@@ -67,7 +68,7 @@ def find_call(recording: Recording, methods: Iterable[str], names: Collection[st
     """The first call of a function or method with one of the names, in the first of the methods that has one."""
     for method in methods:
         source = recording.methods.get(method)
-        tree = _tree(source) if source else None
+        tree = method_tree(source) if source else None
         if source is None or tree is None:
             continue
         calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and _called(n) in names]
@@ -87,7 +88,7 @@ def find_attribute_assignment(
     """The first line of the methods that assigns an attribute of ``self``: one of the names, or any."""
     for method in methods:
         source = recording.methods.get(method)
-        tree = _tree(source) if source else None
+        tree = method_tree(source) if source else None
         if source is None or tree is None:
             continue
         for node in _own_nodes(tree):
@@ -127,17 +128,27 @@ def _mentioned(recording: Recording, names: set[str]) -> set[str]:
     """The methods that these methods name, and those that they name in turn."""
     found = set(names)
     for name in names:
-        tree = _tree(recording.methods[name]) if name in recording.methods else None
+        tree = method_tree(recording.methods[name]) if name in recording.methods else None
         found |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)} if tree else set()
     found &= {"training_step", "forward", *recording.methods}
     return found if found == names else _mentioned(recording, found)
+
+
+def find_name(recording: Recording, name: str) -> Place | None:
+    """The first line of the methods of a step that uses a global name."""
+    for method in step_methods(recording):
+        tree = method_tree(recording.methods[method])
+        for node in ast.walk(tree) if tree else ():
+            if isinstance(node, ast.Name) and node.id == name:
+                return line_of(recording.methods[method], node)
+    return None
 
 
 def find_cleared(recording: Recording, methods: Iterable[str]) -> Place | None:
     """The first line of the methods that assigns to some tensor's ``grad``."""
     for method in methods:
         source = recording.methods.get(method)
-        tree = _tree(source) if source else None
+        tree = method_tree(source) if source else None
         for node in ast.walk(tree) if tree else ():
             if source and isinstance(node, ast.Assign) and getattr(node.targets[0], "attr", "") == "grad":
                 return line_of(source, node)
@@ -153,7 +164,7 @@ def optimizer_place(recording: Recording, names: Collection[str]) -> Place | Non
 def written_place(recording: Recording) -> Place | None:
     """The first line that writes a loss to ``self.logger``, past ``self.log``."""
     for method in recording.methods.values():
-        tree = _tree(method)
+        tree = method_tree(method)
         for node in ast.walk(tree) if tree else ():
             if not isinstance(node, ast.Call) or "self.logger." not in ast.unparse(node.func):
                 continue

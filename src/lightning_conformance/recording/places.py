@@ -31,6 +31,7 @@ _FRAMEWORKS = (
     "numpy",
 )
 _REGISTERING = ("register_parameter", "register_buffer", "register_module", "add_module")
+_NAMING = (*_REGISTERING, "setattr", "__setattr__")
 _RUN_FILE = str(Path(__file__).with_name("run.py"))
 
 
@@ -155,6 +156,15 @@ def source_files(module: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(files))
 
 
+def user_functions(module: Any) -> Iterator[Any]:
+    """The plain functions among the methods that the user's classes define."""
+    for cls in user_classes(module):
+        for member in vars(cls).values():
+            function = inspect.unwrap(getattr(member, "fget", None) or getattr(member, "__func__", member))
+            if inspect.isfunction(function):
+                yield function
+
+
 def method_sources(module: Any) -> dict[str, MethodSource]:
     """The methods that the user's classes define, by name; the most derived one wins."""
     found: dict[str, MethodSource] = {}
@@ -201,7 +211,11 @@ def _assigned(node: ast.AST) -> Iterator[str]:
         for target in targets:
             if isinstance(target, ast.Attribute) and getattr(target.value, "id", "") == "self":
                 yield target.attr
-    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in _REGISTERING and node.args:
-        name = getattr(node.args[0], "value", None)
+            elif isinstance(target, ast.Subscript) and ast.unparse(target.value) in ("self.__dict__", "vars(self)"):
+                yield str(getattr(target.slice, "value", ""))
+    if isinstance(node, ast.Call) and node.args:
+        called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        named = node.args[1:2] if called in ("setattr", "__setattr__") else node.args[:1]
+        name = getattr(named[0], "value", None) if named and called in _NAMING else None
         if isinstance(name, str):
             yield name

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import torch
 
 _DEPTH = 3
+# A data set or a vocabulary may be long; a container of layers is not.
+_LENGTH = 1000
 _LIGHTNINGS = ("_parameters", "_modules", "_trainer", "_fabric")
 
 
 def find_attribute(module: Any, tensor: torch.Tensor) -> tuple[str, str]:
-    """Path of a tensor among the module's plain attributes, and the type of the container that hides it."""
+    """Path of a tensor among the module's plain attributes, and the type of the container that hides it.
+
+    The container is ``buffer`` for a buffer, and ``module`` for a layer that is an attribute and not registered.
+    """
     for prefix, submodule in module.named_modules():
         for attribute, value in vars(submodule).items():
             if attribute in _LIGHTNINGS:
@@ -22,20 +28,20 @@ def find_attribute(module: Any, tensor: torch.Tensor) -> tuple[str, str]:
                 name = next((name for name, buffer in value.items() if buffer is tensor), None)
                 path, attribute, container = ("" if name else None), name or "", "buffer"
             else:
-                path, container = _search(value, tensor, 0), type(value).__name__
+                path = _search(value, tensor, 0)
+                container = "module" if isinstance(value, torch.nn.Module) else type(value).__name__
             if path is not None:
                 owner = f"self.{prefix}." if prefix else "self."
                 return f"{owner}{attribute}{path}", container
     return "", ""
 
 
-def find_local(functions: Iterator[Any], tensor: torch.Tensor) -> str:
-    """Name of the global variable through which one of the functions uses a tensor; empty if none does."""
+def find_global(functions: Iterable[Any], tensor: torch.Tensor) -> str:
+    """How one of the functions writes a tensor that it reaches through a global variable; empty if none does."""
     for function in functions:
         code, variables = getattr(function, "__code__", None), getattr(function, "__globals__", {})
         for name in code.co_names if code else ():
-            value = variables.get(name)
-            if isinstance(value, (torch.nn.Module, torch.Tensor)):
+            if isinstance(value := variables.get(name), (torch.nn.Module, torch.Tensor)):
                 path = _search(value, tensor, 0)
                 if path is not None:
                     return f"{name}{path}"
@@ -49,7 +55,7 @@ def _search(value: Any, tensor: torch.Tensor, depth: int) -> str | None:
         return next((f".{name}" for name, p in value.named_parameters() if p is tensor), None)
     if depth > _DEPTH:
         return None
-    for key, item in _items(value):
+    for key, item in islice(_items(value), _LENGTH):
         path = _search(item, tensor, depth + 1)
         if path is not None:
             return f"{key}{path}"
@@ -61,14 +67,13 @@ def _items(value: Any) -> Iterator[tuple[str, Any]]:
     if inspect.ismethod(value):
         yield "", value.__self__
     elif inspect.isfunction(value):
-        for cell in value.__closure__ or ():
-            yield "", cell.cell_contents
+        yield from (("", cell.cell_contents) for cell in value.__closure__ or ())
     elif isinstance(value, dict):
-        yield from ((f"[{key!r}]", item) for key, item in list(value.items()))
+        yield from ((f"[{key!r}]", item) for key, item in value.items())
     elif isinstance(value, (list, tuple)):
         yield from ((f"[{index}]", item) for index, item in enumerate(value))
     elif _is_plain_object(value):
-        yield from ((f".{name}", item) for name, item in list(vars(value).items()))
+        yield from ((f".{name}", item) for name, item in vars(value).items())
 
 
 def _is_plain_object(value: Any) -> bool:

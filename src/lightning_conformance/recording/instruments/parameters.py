@@ -11,9 +11,9 @@ import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from lightning_conformance.recording.facts import Graph, fingerprint, grade, gradient_norm
+from lightning_conformance.recording.instruments.hidden import find_attribute, find_global
 from lightning_conformance.recording.model import BatchFacts, Gradient, ParameterFacts, UnregisteredLeaf
-from lightning_conformance.recording.instruments.hidden import find_attribute, find_local
-from lightning_conformance.recording.places import assignments
+from lightning_conformance.recording.places import assignments, user_functions
 from lightning_conformance.recording.tape import Tape
 
 _ORDER: tuple[Gradient, ...] = ("none", "zero", "nonzero")
@@ -170,6 +170,8 @@ class ParameterWatch:
             if key in registered or not (is_parameter or leaf.passes > 1):
                 continue
             where, container = find_attribute(self._module, leaf.tensor)
+            if not where:
+                where, container = find_global(user_functions(self._module), leaf.tensor), "global"
             attribute = where.removeprefix("self.").partition("[")[0].partition(".")[0]
             found.append(
                 UnregisteredLeaf(

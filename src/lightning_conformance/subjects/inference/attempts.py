@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.batch_values import draw_tensor
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.expectations import (
@@ -115,9 +116,15 @@ class Judge:
                 specs = Solver(self.trace, self.draft, self.batch, self.seen).for_expectation(
                     operand, path, expectation
                 )
-                drafts = [d for s in specs if (d := self.draft.with_spec(path, s)) not in self.seen]
+                drafts = [d for s in specs if (d := self._with_spec(path, s)) not in self.seen]
                 if drafts:
                     self.trace.throw(Mismatch(drafts))
+
+    def _with_spec(self, path: Path, spec: TensorSpec) -> Draft:
+        draft = self.draft
+        for twin in self.trace.twins(path):
+            draft = draft.with_spec(twin, spec)
+        return draft
 
 
 class Attempts:
@@ -203,6 +210,7 @@ class Attempts:
             outcome.remarks.append(f"the backward pass raises {type(error).__name__}: {error}")
             return
         gradients = [p.grad for p in self.live.module.parameters() if p.grad is not None]
+        gradients = [g.coalesce().values() if g.is_sparse else g for g in gradients]
         outcome.has_gradient = any(bool(g.ne(0).any()) for g in gradients)
         if not outcome.has_gradient:
             outcome.remarks.append("no parameter gets a gradient")

@@ -80,20 +80,24 @@ class _Run:
     def search(self, folder: str) -> Inference | None:
         """Search with one batch size after the other, on one instance each."""
         for size in BATCH_SIZES:
-            found = self._search(size, folder)
-            verified = found and self.verify(found, folder)
-            if verified is not None:
-                return verified
+            for batch_idx in (0, 1):
+                found = self._search(size, folder, batch_idx)
+                verified = found and self.verify(found, folder)
+                if verified is not None:
+                    return verified
+                if found is None:
+                    break  # a batch that only a later step refuses is sought in a later step
             if self.count >= self.budget or time.monotonic() > self.deadline:
                 break
         return None
 
-    def _search(self, size: int, folder: str) -> Inference | None:
+    def _search(self, size: int, folder: str, batch_idx: int = 0) -> Inference | None:
         module = self.build()
         package = _package(module)
         doubts: list[str] = []
 
         def body(live: LiveStep) -> None:
+            live.rest = (batch_idx, *live.rest[1:]) if live.rest else ()
             attempts = Attempts(live, size, self.deadline)
             search = Search(attempts, self.budget - self.count, self.first_leaf)
             self.reports.append(search.report)
@@ -140,7 +144,7 @@ class _Run:
 
     def failure(self, seconds: float) -> SubjectError:
         """What was found so far, and what to type."""
-        report = next((r for r in self.reports if r.furthest), None)
+        report = next((r for r in self.reports if r.furthest or r.best), None)
         outcome = (report.furthest or report.best) if report else None
         effort = f"{self.count} training steps tried in {seconds:.1f} s"
         if self.late:

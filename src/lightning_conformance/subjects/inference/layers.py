@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence
 
 from lightning_conformance.subjects.inference.expectations import (
     SIDE,
@@ -26,6 +27,13 @@ def _recurrent(module: Any, context: Context, args: Any) -> Found:
     shapes = (first,) if module.batch_first else (first, (TIME, b, size))
     accepts: Callable[[Shape], bool] = lambda s: len(s) == 3 and s[-1] == size  # noqa: E731
     return [(args[0], Expectation(shapes, accepts))]
+
+
+def _packed_recurrent(module: Any, context: Context, packed: PackedSequence) -> Found:
+    """The data of packed sequences has lost its time dimension."""
+    size = module.input_size
+    accepts: Callable[[Shape], bool] = lambda s: len(s) == 2 and s[-1] == size  # noqa: E731
+    return [(packed.data, Expectation(((context.batch, TIME, size),), accepts))]
 
 
 def _attention(module: Any, context: Context, args: Any) -> Found:
@@ -69,6 +77,8 @@ def _metric(module: Any, context: Context, args: Any) -> Found:
 
 def expectations_of_module(module: nn.Module, context: Context, args: Any) -> Found:
     """What a module of torch or torchmetrics expects of its arguments; nothing of other modules."""
+    if args and isinstance(args[0], PackedSequence) and isinstance(module, nn.RNNBase):
+        return _packed_recurrent(module, context, args[0])
     if not args or not isinstance(args[0], torch.Tensor):
         return []
     if isinstance(module, nn.RNNBase):

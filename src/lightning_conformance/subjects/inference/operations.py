@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from lightning_conformance.subjects.inference.alignment import aligned, packed
 from lightning_conformance.subjects.inference.expectations import (
     SIDE,
     TIME,
@@ -213,13 +214,6 @@ def _mask_like(context: Context, mask: Any, owner: torch.Tensor) -> Found:
     return [(mask, Expectation(goals, accepts, "any", low=0, high=2, whole=True))]
 
 
-def _packed(context: Context, args: Any, kwargs: Any) -> Found:
-    """Lengths of padded sequences."""
-    padded, lengths, is_batch_first = args[0], args[1], args[2]
-    longest = int(padded.shape[1 if is_batch_first else 0])
-    return [(lengths, exactly((context.batch,), kind="int", low=1, high=longest + 1))]
-
-
 def _gathered(context: Context, args: Any, kwargs: Any) -> Found:
     owner, dim, index = args[0], args[1] if len(args) > 1 else kwargs["dim"], _named(args, kwargs, 2, "index")
     if not isinstance(index, torch.Tensor) or not context.is_unknown(index) or not isinstance(dim, int):
@@ -259,7 +253,9 @@ RULES: dict[Any, Callable[[Context, Any, Any], Found]] = {
     T.masked_fill_: _masked,
     torch.masked_fill: _masked,
     torch.where: _chosen,
-    torch._C._VariableFunctions._pack_padded_sequence: _packed,
+    torch._C._VariableFunctions._pack_padded_sequence: packed,
+    F.ctc_loss: aligned,
+    torch.ctc_loss: aligned,
     torch.gather: _gathered,
     T.gather: _gathered,
     torch.cat: _joined,

@@ -15,6 +15,7 @@ from lightning_conformance.subjects.inference.unpacking import read_unpacking
 DICT_METHODS = {"keys", "values", "items", "get", "pop", "setdefault", "update", "copy"}
 TENSOR_ATTRIBUTES = frozenset(dir(torch.Tensor))
 USUAL_LENGTHS = (2, 3, 1, 4)
+OF_SEQUENCES = {torch.cat, torch.concat, torch.concatenate, torch.stack, torch.hstack, torch.vstack}
 
 
 class Revealed(Private):
@@ -54,7 +55,7 @@ class Probe:
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Whatever torch is asked to do with it, it is a tensor."""
-        reveal_probe((args, kwargs or {}))
+        reveal_probe((args, kwargs or {}), func)
 
     def __iter__(self) -> Any:
         unpacking = read_unpacking(sys._getframe(1))
@@ -106,13 +107,23 @@ for _name in (
 Probe.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 
-def reveal_probe(value: Any) -> None:
-    """Reveal the first probe inside nested arguments as a tensor; do nothing where there is none."""
+def reveal_probe(arguments: tuple[Any, dict[str, Any]], func: Any = None) -> None:
+    """Reveal the first probe inside a torch function's arguments; do nothing where there is none.
+
+    It is a tensor, or several of them where the function takes a sequence of tensors.
+    """
+    sequence = next(iter([*arguments[0], *arguments[1].values()]), None)
+    if func in OF_SEQUENCES and isinstance(sequence, Probe):
+        sequence._kit_reveal("tuple", [(None,) * length for length in USUAL_LENGTHS])
+    _reveal_tensor(arguments)
+
+
+def _reveal_tensor(value: Any) -> None:
     if isinstance(value, Probe):
         value._kit_reveal("tensor")
     elif isinstance(value, dict):
         for item in value.values():
-            reveal_probe(item)
+            _reveal_tensor(item)
     elif isinstance(value, list | tuple):
         for item in value:
-            reveal_probe(item)
+            _reveal_tensor(item)

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from lightning_conformance.lightning_api import is_lightning_file
 from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
@@ -205,6 +207,8 @@ class Search:
             for path in _unknown_first(draft, outcome.trace.used):
                 yield draft.with_spec(path, TensorSpec((self.batch,), "int", low, high))
             return
+        if isinstance(error, AssertionError | ValueError):
+            yield from _in_range(outcome, self.batch)
         expected = re.search(r"expected (\d+)", str(error))
         if shape is not None and isinstance(error, ValueError | IndexError | AssertionError):
             path, rank = shape
@@ -224,6 +228,19 @@ class Search:
         elif isinstance(error, TypeError) and draft.kind == "tuple" and "argument" in str(error):
             for count in (1, 2, 3, 4):
                 yield grown_tuple((None,) * count, None)
+
+
+def _in_range(outcome: Outcome, batch: int) -> Iterator[Draft]:
+    """Where the user's code refuses a leaf's values, just after it compared them: fractions, and zeros and ones."""
+    draft, trace = outcome.draft, outcome.trace
+    last = trace.tape[-1].outputs[0] if trace.tape else None
+    if last is None or last.dtype != torch.bool or last.dim():
+        return
+    for path in _unknown_first(draft, trace.leaves_of(last)):
+        known = current_spec(draft.at(path), batch)
+        if known.dtype == "float":
+            yield draft.with_spec(path, replace(known, low=0.0, high=1.0, whole=False))
+            yield draft.with_spec(path, replace(known, low=0, high=2, whole=True))
 
 
 def revealed_drafts(draft: Draft, revealed: Revealed) -> list[Draft]:
@@ -255,12 +272,23 @@ def revealed_drafts(draft: Draft, revealed: Revealed) -> list[Draft]:
 
 
 def mapping_draft(draft: Draft, path: Path, module: Any) -> Draft:
-    """A dict that is handed on as keyword arguments: its keys are what ``forward`` cannot do without."""
-    parameters = inspect.signature(module.forward).parameters.values()
-    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    names = [p.name for p in parameters if p.kind in plain and (p.default is p.empty or p.name == "labels")]
+    """A dict handed on as keyword arguments: its keys are what ``forward`` cannot do without.
+
+    Where ``forward`` just passes ``**kwargs`` on, they are what a submodule of the user's cannot do without.
+    """
+    names = _keywords_of(module)
+    if not names:
+        own = [m for m in module.children() if not type(m).__module__.startswith(("torch.", "torchmetrics."))]
+        names = next(filter(None, map(_keywords_of, own)), [])
     children = tuple((name, Draft(name=name)) for name in names)
     return draft.put(path, replace(draft.at(path), kind="dict", children=children))
+
+
+def _keywords_of(module: Any) -> list[str]:
+    """The arguments that ``forward`` needs to give a loss, by name."""
+    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = [p for p in inspect.signature(module.forward).parameters.values() if p.kind in plain]
+    return [p.name for p in parameters if p.default is p.empty or p.name in ("input_ids", "labels")]
 
 
 def dimension_remarks(draft: Draft, batch: int) -> list[str]:

@@ -160,6 +160,8 @@ class Solver:
             rows.add(self.batch // 2)
         if names & {"cat", "concat", "repeat", "repeat_interleave"}:
             rows.add(self.batch * 2)
+        if "_pack_padded_sequence" in names:
+            rows.add(int(operand.shape[0]))
         return rows
 
     def _goals(self, wanted: Expectation, name: str | None) -> tuple[Shape, ...]:

@@ -17,8 +17,8 @@ from torch.overrides import TorchFunctionMode
 
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.outcome import OutOfTime, Private
-from lightning_conformance.subjects.inference.probes import reveal_probe
-from lightning_conformance.subjects.inference.unchecked import is_safe
+from lightning_conformance.subjects.inference.probes import OF_SEQUENCES, reveal_probe
+from lightning_conformance.subjects.inference.unchecked import is_safe, refuse_unsafe
 from lightning_conformance.subjects.inference.unpacking import names_unpacked_next
 
 Leaves = frozenset[Path]
@@ -151,7 +151,7 @@ class Trace:
         Returns:
             None where some operation on the way refuses it.
         """
-        known = {id(self.leaves[path]): leaf}
+        known = {id(self.leaves[twin]): leaf for twin in self.twins(path)}
         try:
             with torch.no_grad():
                 for operation in self._way_to(target, path):
@@ -163,6 +163,17 @@ class Trace:
         except Exception:
             return None
         return known.get(id(target))
+
+    def twins(self, path: Path) -> list[Path]:
+        """The leaf, and those unknown ones of the same sequence that are joined with it as they are: views, frames."""
+        alike = [path]
+        if path in self.stand_ins:
+            for operation in self.tape:
+                joined = operation.args[0] if operation.func in OF_SEQUENCES and operation.args else ()
+                ids = {id(tensor) for tensor in tensors_in(joined)}
+                if id(self.leaves[path]) in ids:
+                    alike += [p for p in self.stand_ins if p[:-1] == path[:-1] and id(self.leaves[p]) in ids]
+        return list(dict.fromkeys(alike))
 
     def chain(self, target: torch.Tensor, path: Path) -> list[Operation]:
         """The operations between the leaf at ``path`` and ``target``."""
@@ -206,10 +217,11 @@ class TracingMode(TorchFunctionMode):
         trace = self.trace
         if time.monotonic() > trace.deadline:
             raise OutOfTime
-        reveal_probe((args, kwargs))
+        reveal_probe((args, kwargs), func)
         self._note_shape(func, args)
         self.judge(func, args, kwargs)
         try:
+            refuse_unsafe(func, args, kwargs)
             result = func(*args, **kwargs)
         except Exception as error:
             operands = [(t, trace.leaves_of(t)) for t in tensors_in((args, kwargs))]
