@@ -4,6 +4,7 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchmetrics import MeanMetric
 
 
 class LogsLastBatch(pl.LightningModule):
@@ -355,7 +356,34 @@ class LogsInValidationStep(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
+class MetricCountsBatchesAlike(pl.LightningModule):
+    """A MeanMetric that is told the losses and not how many samples each stands for."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(7, 3)
+        self.train_loss = MeanMetric()
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.net(x), y)
+        self.train_loss(loss)
+        self.log("train_loss", self.train_loss, on_step=False, on_epoch=True)  # FAULT: MetricCountsBatchesAlike
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-2)
+
+
 EXPECTED = {
+    "MetricCountsBatchesAlike": {
+        "batch": "x: float[5,7], y: int[5]<3",
+        "check": "train_loss_is_epoch_mean",
+        "severity": "warning",
+        "words": ["size", "weight"],
+        "since": None,
+        "until": None,
+    },
     "LogsLastBatch": {
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "train_loss_is_epoch_mean",

@@ -127,11 +127,14 @@ def _deciding_call(recording: Recording) -> LogCall | None:
 
 
 def _fix(recording: Recording, call: LogCall | None, *, other_quantity: bool) -> str:
-    name = recording.train_loss_name
+    name, loss = recording.train_loss_name, loss_name(recording)
+    if not other_quantity and call is not None and call.value is None:
+        # A metric object was logged: what it is updated with decides.
+        return f"metric.update({loss}, weight=batch_size)  # of a torchmetrics.MeanMetric; or self.log the loss itself"
     if not other_quantity and call is not None and call.at.hook == "training_step" and _logs_loss(recording):
         # A wrong batch_size is the fault itself; Lightning reads the size off the batch.
         return log_call_for_epoch(call.place, name, without=["batch_size"])
-    return f'self.log("{name}", {loss_name(recording)}, on_step=False, on_epoch=True)  # in training_step'
+    return f'self.log("{name}", {loss}, on_step=False, on_epoch=True)  # in training_step'
 
 
 def _logs_loss(recording: Recording) -> bool:

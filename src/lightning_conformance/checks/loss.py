@@ -91,9 +91,13 @@ def _nothing_returned(recording: Recording, nothing: list[StepRan]) -> Finding:
             f"self.manual_backward({name})), or leave backward and step to Lightning and `return {name}`.",
             place,
         )
+    gives = return_place(recording, "training_step") != place
+    why = "The method has no `return` that gives the loss"
+    if gives:
+        why = "No `return` that gives the loss was reached, or it gave None"
     return Finding(
         f"{seen} No backward pass was run.",
-        "The method has no `return` that gives the loss: the optimizer steps without gradients, nothing is learned.",
+        f"{why}: the optimizer steps without gradients, nothing is learned.",
         f"return {name}",
         place,
     )
