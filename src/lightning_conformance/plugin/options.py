@@ -6,18 +6,15 @@ import argparse
 import math
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from lightning_conformance.errors import KitError, UsageError
 from lightning_conformance.plugin.distribution import group_by_subject
+from lightning_conformance.plugin.settings import Request, Settings
 from lightning_conformance.plugin.state import State, state_key
-
-if TYPE_CHECKING:
-    from lightning_conformance.subjects.target import Target
 
 MARKER = "lightning_conformance"
 DEFAULT_ENVIRONMENT = "auto"
@@ -105,28 +102,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("lightning_environment", "Environments to run in.", default=DEFAULT_ENVIRONMENT)
     parser.addini("lightning_timeout", "Seconds after which one recorded run is ended.", default="120")
     parser.addini("lightning_strict", "Let warnings fail, too.", type="bool", default=False)
-
-
-@dataclass
-class Request:
-    """What the user asked for about one module, still words."""
-
-    target: Target
-    init: list[str] = field(default_factory=list)
-    config: str = ""
-    batch: str | None = None
-    train_loss: str = "train_loss"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The options, read: modules, environments, time limit in seconds (None: none), strictness."""
-
-    requests: tuple[Request, ...]
-    environments: tuple[str, ...]
-    timeout: float | None
-    strict: bool
-    only: tuple[str, ...] = ()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from lightning_conformance.environments import Environment
-    from lightning_conformance.plugin.options import Settings
+    from lightning_conformance.plugin.settings import Settings
     from lightning_conformance.plugin.store import RecordingStore
     from lightning_conformance.subjects.subject import Subject
 

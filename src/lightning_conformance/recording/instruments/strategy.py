@@ -74,7 +74,6 @@ def _describe(returned: Any, tape: Tape, parameters: ParameterWatch) -> tuple[St
             tensor_facts(loss),
             "Tensor",
             reached,
-            len(reached) < len(graph.leaves),
             tape.batch_size,
         ),
         graph,

@@ -24,7 +24,6 @@ from lightning_conformance.subjects.inference.unpacking import names_unpacked_ne
 Leaves = frozenset[Path]
 NONE: Leaves = frozenset()
 SHAPE_ONLY = {torch.Tensor.type_as, torch.Tensor.to, torch.Tensor.expand_as}  # first operand's values only
-CONSTRUCTORS = {torch.zeros_like, torch.ones_like, torch.rand_like, torch.randn_like, torch.full_like}
 ARGMAX = {torch.argmax, torch.Tensor.argmax, torch.max, torch.Tensor.max, torch.topk, torch.Tensor.topk}
 SHAPE_GETTERS = {torch.Tensor.shape.__get__, torch.Tensor.size}  # type: ignore[attr-defined]
 
