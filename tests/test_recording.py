@@ -8,8 +8,8 @@ import threading
 import pytest
 import torch
 
+from lightning_conformance.deadline import RunTimeout, deadline
 from lightning_conformance.environments import select
-from lightning_conformance.recording.deadline import RunTimeout, deadline
 from lightning_conformance.recording.model import (
     BackwardRan,
     BatchFacts,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import traceback
 
+from lightning_conformance.deadline import RunTimeout
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.lightning_api import is_lightning_file
-from lightning_conformance.recording.deadline import RunTimeout
 from lightning_conformance.recording.model import Failure, Moment
 from lightning_conformance.recording.places import Places
 from lightning_conformance.subjects.tracebacks import user_traceback

@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
+from lightning_conformance.deadline import RunTimeout, deadline
 from lightning_conformance.environments import Environment
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.lightning_api import NEWEST_VERIFIED, OLDEST_VERIFIED, LightningPackage
-from lightning_conformance.recording.deadline import RunTimeout, deadline
 from lightning_conformance.recording.failures import failure_of
 from lightning_conformance.recording.instruments.backward import BackwardWatch
 from lightning_conformance.recording.instruments.hooks import hook_profiler

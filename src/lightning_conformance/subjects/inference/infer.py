@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from lightning_conformance.deadline import deadline
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.lightning_api import LightningPackage, package_of
 from lightning_conformance.subjects.batch_nodes import TensorSpec, map_tensors
@@ -18,7 +19,6 @@ from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, finished
 from lightning_conformance.subjects.inference.live import (
     LiveStep,
-    Watchdog,
     inside_first_step,
     loader_of,
     make_trainer,
@@ -57,7 +57,7 @@ def infer_batch(
     started = time.monotonic()
     run = _Run(build, budget_attempts, started + budget_seconds, first_leaf)
     try:
-        with quiet_and_traceless() as folder, Watchdog(budget_seconds):
+        with quiet_and_traceless() as folder, deadline(budget_seconds, OutOfTime):
             verified = run.search(folder)
     except OutOfTime as late:
         verified = None

@@ -8,7 +8,6 @@ import logging
 import os
 import random
 import tempfile
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_conformance.lightning_api import LightningPackage
-from lightning_conformance.subjects.inference.outcome import LeaveFit, OutOfTime
+from lightning_conformance.subjects.inference.outcome import LeaveFit
 
 
 class _Batches(Dataset[Any]):
@@ -198,37 +197,3 @@ def _set_numpy_state(state: Any) -> None:
         import numpy as np
 
         np.random.set_state(state)
-
-
-class Watchdog:
-    """Throws :class:`OutOfTime` into the calling thread once the budget's seconds have passed.
-
-    A loop in the user's code that calls no torch operation is ended by it as well.
-
-    Args:
-        seconds: Time until it bites.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._done = threading.Event()
-        self._lock = threading.Lock()
-        self._seconds = seconds
-        self._thread = threading.Thread(target=self._watch, args=(threading.get_ident(),), daemon=True)
-
-    def _watch(self, victim: int) -> None:
-        import ctypes
-
-        wait = self._seconds
-        while not self._done.wait(wait):
-            wait = 1.0
-            with self._lock:
-                if not self._done.is_set():
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(victim), ctypes.py_object(OutOfTime))
-
-    def __enter__(self) -> Watchdog:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._done.set()
