@@ -115,10 +115,22 @@ def own() -> Iterator[Case]:
     for cls, wanted in EXPECTED.items():
         text = ", ".join("?" if leaf is None else leaf for leaf in wanted)
         yield Case("inference_modules", cls.__name__, cls, source="own", expected=(text, _leaves(wanted)))
-    for cls, expectation in SUITE.items():
+    yield from _described("suite", SUITE)
+
+
+def unseen() -> Iterator[Case]:
+    """The modules of ``tests/`` that were written when the search was finished."""
+    sys.path.insert(0, str(TESTS))
+    from inference_unseen import UNSEEN
+
+    yield from _described("unseen", UNSEEN)
+
+
+def _described(source: str, registry: dict[type, Any]) -> Iterator[Case]:
+    for cls, expectation in registry.items():
         text = " or ".join(expectation.patterns)
         group = cls.__module__.rpartition(".")[2]
-        yield Case(group, cls.__name__, cls, source="suite", expected=(text, _patterns(expectation.patterns)))
+        yield Case(group, cls.__name__, cls, source=source, expected=(text, _patterns(expectation.patterns)))
 
 
 def _leaves(wanted: tuple[str | None, ...]) -> Callable[[BatchSpec], list[str]]:

@@ -3,6 +3,7 @@
 Run it in the folder of the project, in an environment that has the packages::
 
     python -m benchmarks.inference --own --demos --corpus FOLDER    # one line a case, then the rates
+    python -m benchmarks.inference --unseen                         # modules written when the search was finished
     python -m benchmarks.inference --corpus FOLDER darts NBEATS     # files (without case_) or cases
     python -m benchmarks.inference --own --markdown                 # the table as Markdown
     python -m benchmarks.inference --corpus FOLDER --json now.json  # all there is to know, to compare runs
@@ -31,7 +32,7 @@ from typing import Any
 import torch
 
 from benchmarks.agreement import disagreements
-from benchmarks.cases import Case, corpus, demos, own, quiet, selected, silence
+from benchmarks.cases import Case, corpus, demos, own, quiet, selected, silence, unseen
 from benchmarks.inference_rows import Row, rates, table
 from benchmarks.reading import fit, unread_parts
 from lightning_conformance.deadline import RunTimeout, deadline
@@ -168,15 +169,17 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, help="a folder of case_*.py files")
     parser.add_argument("--demos", action="store_true", help="the classes of lightning.pytorch.demos")
     parser.add_argument("--own", action="store_true", help="the modules of tests/ whose batch is written beside them")
+    parser.add_argument("--unseen", action="store_true", help="those that were written when the search was finished")
     parser.add_argument("--markdown", action="store_true", help="end with a Markdown table")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all rows")
     parser.add_argument("names", nargs="*", help="files (without case_) or cases")
     arguments = parser.parse_args()
-    if not (arguments.corpus or arguments.demos or arguments.own):
-        parser.error("give --corpus FOLDER, --demos, --own or several of them")
+    if not (arguments.corpus or arguments.demos or arguments.own or arguments.unseen):
+        parser.error("give --corpus FOLDER, --demos, --own, --unseen or several of them")
     quiet()
     cases = [
         *(own() if arguments.own else ()),
+        *(unseen() if arguments.unseen else ()),
         *((case for case in demos() if case.batch is not None) if arguments.demos else ()),
         *(corpus(arguments.corpus) if arguments.corpus else ()),
     ]

@@ -15,7 +15,7 @@ from torch import nn
 
 from benchmarks import inference
 from benchmarks.agreement import disagreements, pattern_disagreements
-from benchmarks.cases import Case, selected
+from benchmarks.cases import Case, own, selected, unseen
 from benchmarks.inference_rows import Row, percentile, rates
 from benchmarks.reading import leaf_paths, replaced, unread_parts
 from lightning_conformance.subjects.batch_spec import parse_batch_spec, spec_of
@@ -239,6 +239,12 @@ def test_names_select_cases():
     assert selected(cases, ["a", "z"]) == cases and selected(cases, ["y"]) == cases[1:2]
     with pytest.raises(LookupError, match="no such file or case: w"):
         selected(cases, ["w", "a"])
+
+
+def test_unseen_modules_are_a_source_of_their_own():
+    cases = list(unseen())
+    assert {case.source for case in cases} == {"unseen"} and all(case.expected for case in cases)
+    assert not {case.name for case in cases} & {case.name for case in own()}
 
 
 def test_command(tmp_path, monkeypatch, capsys):

@@ -80,8 +80,8 @@ class Transition(NamedTuple):
 
 
 @batch_of(
-    "Transition(obs: float[B,8], action: float[B,2], reward: float[B], next_obs: float[B,8], done: float|bool|int[B]<2)",
-    "Transition(obs: float[B,8], action: float[B,2], reward: float[B], next_obs: float[B,8], done: float[B])",
+    "Transition(obs: float[B,8], action: float[B,2], reward: float[B], next_obs: float[B,8], done: float[B] in 0..1)",
+    "Transition(obs: float[B,8], action: float[B,2], reward: float[B], next_obs: float[B,8], done: int|bool[B]<2)",
     example=lambda: Transition(
         torch.randn(6, 8), torch.randn(6, 2), torch.randn(6), torch.randn(6, 8), torch.randint(0, 2, (6,)).float()
     ),
@@ -151,9 +151,8 @@ class DecisionSequence(Adam):
 
 
 @batch_of(
-    "float[B,13], int[B,4] in 0..19, float[B]<2",
-    "float[B,13], int[B,4] in 0..19, float[B]",
-    "float[B,13], int[B,4] in 0..19, int[B]<2",
+    "float[B,13], int[B,4]<20, float[B] in 0..1",
+    "float[B,13], int[B,4]<20, int|bool[B]<2",
     example="float[B,13], int[B,4]<20, float[B]<2",
 )
 class FactorizationMachine(Adam):
@@ -178,8 +177,7 @@ class FactorizationMachine(Adam):
 
 
 @batch_of(
-    "{features: float[B,K,7], rank: int[B,K]<10, click: float[B,K]<2}",
-    "{features: float[B,K,7], rank: int[B,K]<10, click: float[B,K]}",
+    "{features: float[B,K,7], rank: int[B,K]<10, click: float[B,K] in 0..1}",
     example="{features: float[B,5,7], rank: int[B,5]<10, click: float[B,5]<2}",
 )
 class PositionBasedClicks(Adam):
@@ -198,7 +196,6 @@ class PositionBasedClicks(Adam):
 
 @batch_of(
     "float[B,10], float|int|bool[B]<2, float[B]",
-    "float[B,10], float|int|bool[B,1]<2, float[B,1]",
     example="float[B,10], int[B]<2, float[B]",
 )
 class TreatmentEffect(Adam):
@@ -225,7 +222,9 @@ class Cloud(NamedTuple):
     labels: Tensor
 
 
-@batch_of("Cloud(points: float[B,N,3], labels: int[B,N]<6)", example="Cloud(points: float[B,40,3], labels: int[B,40]<6)")
+@batch_of(
+    "Cloud(points: float[B,N,3], labels: int[B,N]<6)", example="Cloud(points: float[B,40,3], labels: int[B,40]<6)"
+)
 class PartSegmentation(Adam):
     """Point clouds; the annotation is loose."""
 
@@ -293,7 +292,8 @@ class ReverseGradient(torch.autograd.Function):
 
 
 @batch_of(
-    "float[B,9], float|int|bool[B], int[B]<3",
+    "float[B,9], float[B] in 0..1, int[B]<3",
+    "float[B,9], int|bool[B]<2, int[B]<3",
     example="float[B,9], float[B]<2, int[B]<3",
 )
 class FairIncome(Adam):

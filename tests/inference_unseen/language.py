@@ -14,6 +14,8 @@ from inference_unseen.registry import batch_of
 @batch_of(
     "{input_ids: int[B,T]<60, token_type_ids: int[B,T]<2, attention_mask: int|float|bool[B,T]<2, "
     "next_sentence_label: int[B]<2}",
+    "{input_ids: int[B,T]<60, token_type_ids: int[B,T]<2, attention_mask: int|float|bool[B,T]<2, "
+    "next_sentence_label: int[B,1]<2}",
     example="{input_ids: int[B,12]<60, token_type_ids: int[B,12]<2, attention_mask: int[B,12]<2, "
     "next_sentence_label: int[B]<2}",
 )
@@ -116,18 +118,20 @@ class EncoderDecoder(nn.Module):
         start = labels.new_zeros(labels.size(0), 1)
         decoder_input_ids = torch.cat([start, labels[:, :-1]], dim=1).masked_fill(labels == -100, 0)
         causal = nn.Transformer.generate_square_subsequent_mask(labels.size(1))
+        padding = attention_mask == 0
         hidden = self.transformer(
             self.shared(input_ids),
-            self.shared(decoder_input_ids.clamp(min=0)),
+            self.shared(decoder_input_ids),
             tgt_mask=causal,
-            memory_key_padding_mask=None,
+            src_key_padding_mask=padding,
+            memory_key_padding_mask=padding,
         )
-        logits = self.lm_head(hidden * attention_mask.float().mean())
+        logits = self.lm_head(hidden)
         return F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=-100), logits
 
 
 @batch_of(
-    "{input_ids: int[B,?]<64, attention_mask: int|float|bool[B,?]<2, labels: int[B,?] in -100..63}",
+    "{input_ids: int[B,T]<64, attention_mask: int|float|bool[B,T]<2, labels: int[B,?] in -100..63}",
     example="{input_ids: int[B,8]<64, attention_mask: int[B,8]<2, labels: int[B,5]<64}",
 )
 class Summarizer(LightningModule):
@@ -252,7 +256,7 @@ class RewardModel(Adam):
         return loss
 
 
-@batch_of("int[B,?]<97, float[B]<2", "int[B,?]<97, float[B]", example="int[B,40]<97, float[B]<2")
+@batch_of("int[B,?]<97, float[B] in 0..1", "int[B,?]<97, int|bool[B]<2", example="int[B,40]<97, float[B]<2")
 class CharacterCnnSpam(Adam):
     def __init__(self, n_chars=97, kernel_sizes=(3, 4, 5)):
         super().__init__()

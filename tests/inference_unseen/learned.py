@@ -120,7 +120,7 @@ class MultiCropTeacher(Adam):
                 t.mul_(0.99).add_(s, alpha=0.01)
 
 
-@batch_of("float[B,3,16,16]", "(float[B,3,16,16],)", "float[B,3,16,16], ?", example="float[B,3,16,16]")
+@batch_of("float[B,3,?,?]", "(float[B,3,?,?],)", "float[B,3,?,?], ?", example="float[B,3,16,16]")
 class MaskedAutoencoder(Adam):
     def __init__(self, patch=4, dim=16, ratio=0.75):
         super().__init__()
@@ -181,7 +181,9 @@ class StyleTransfer(Adam):
     def __init__(self, style_weight=10.0):
         super().__init__()
         self.style_weight = style_weight
-        self.transform = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.InstanceNorm2d(8), nn.ReLU(), nn.Conv2d(8, 3, 3, padding=1))
+        self.transform = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.InstanceNorm2d(8), nn.ReLU(), nn.Conv2d(8, 3, 3, padding=1)
+        )
         self.vgg = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU()).requires_grad_(False)
         self.register_buffer("style_gram", torch.rand(6, 6))
 
@@ -211,8 +213,12 @@ class HingeGan(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.automatic_optimization = False
-        self.G = nn.Sequential(nn.Linear(z_dim, 32), nn.ReLU(), nn.Linear(32, 256), nn.Tanh(), nn.Unflatten(1, (1, 16, 16)))
-        self.D = nn.Sequential(nn.Flatten(), nn.utils.spectral_norm(nn.Linear(256, 16)), nn.LeakyReLU(), nn.Linear(16, 1))
+        self.G = nn.Sequential(
+            nn.Linear(z_dim, 32), nn.ReLU(), nn.Linear(32, 256), nn.Tanh(), nn.Unflatten(1, (1, 16, 16))
+        )
+        self.D = nn.Sequential(
+            nn.Flatten(), nn.utils.spectral_norm(nn.Linear(256, 16)), nn.LeakyReLU(), nn.Linear(16, 1)
+        )
 
     def training_step(self, batch, batch_idx):
         real = batch["img"]

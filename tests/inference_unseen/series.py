@@ -19,7 +19,11 @@ class SpeechCommands(Adam):
         self.n_fft, self.hop = n_fft, hop
         self.register_buffer("window", torch.hann_window(n_fft))
         self.tdnn = nn.Sequential(
-            nn.Conv1d(n_fft // 2 + 1, 16, 3, padding=1), nn.BatchNorm1d(16), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten()
+            nn.Conv1d(n_fft // 2 + 1, 16, 3, padding=1),
+            nn.BatchNorm1d(16),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool1d(1),
+            nn.Flatten(),
         )
         self.fc = nn.Linear(16, n_words)
 
@@ -87,12 +91,14 @@ class CropSeries(Adam):
         return loss
 
 
-@batch_of("float[B,?], float[B,20]<2", "float[B,?], float[B,20]", example="float[B,3000], float[B,20]<2")
+@batch_of("float[B,?], float[B,20] in 0..1", example="float[B,3000], float[B,20]<2")
 class MusicTagging(Adam):
     def __init__(self, n_tags=20):
         super().__init__()
         self.frontend = nn.Sequential(nn.Conv1d(1, 8, 64, stride=16), nn.BatchNorm1d(8), nn.ReLU())
-        self.blocks = nn.Sequential(*[nn.Sequential(nn.Conv1d(8, 8, 3, padding=1), nn.ReLU(), nn.MaxPool1d(3)) for _ in range(3)])
+        self.blocks = nn.Sequential(
+            *[nn.Sequential(nn.Conv1d(8, 8, 3, padding=1), nn.ReLU(), nn.MaxPool1d(3)) for _ in range(3)]
+        )
         self.dense = nn.Linear(8, n_tags)
         self.loss = nn.BCELoss()
 
@@ -143,8 +149,12 @@ class AudioVisualPairs(Adam):
 
     def __init__(self, dim=8):
         super().__init__()
-        self.video_net = nn.Sequential(nn.Conv3d(3, dim, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten())
-        self.audio_net = nn.Sequential(nn.Conv2d(1, dim, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.video_net = nn.Sequential(
+            nn.Conv3d(3, dim, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten()
+        )
+        self.audio_net = nn.Sequential(
+            nn.Conv2d(1, dim, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
         self.fusion = nn.Sequential(nn.Linear(2 * dim, 16), nn.ReLU(), nn.Linear(16, 2))
 
     def training_step(self, batch, batch_idx):
@@ -228,7 +238,7 @@ class WornSensors(Adam):
         return self.step(batch, "train")
 
 
-@batch_of("(float[B,?,4],)", "float[B,?,4], ?", "[float[B,?,4]]", example="(float[B,24,4],)")
+@batch_of("(float[B,?,?],)", "float[B,?,?], ?", example="(float[B,24,4],)")
 class WindowsCutByHand(Adam):
     """One long window: the past is seen, the rest foretold."""
 
@@ -246,7 +256,7 @@ class WindowsCutByHand(Adam):
         return loss
 
 
-@batch_of("float[B,?], float[B,?]", "float[B,1,?], float[B,1,?]", example="float[B,1024], float[B,1024]")
+@batch_of("float[B,?], float[B,?]", example="float[B,1024], float[B,1024]")
 class SpeechEnhancement(Adam):
     """A mask over the spectrum; loss on the spectrum and on the wave."""
 
@@ -282,7 +292,9 @@ class HeartSurvival(Adam):
     def __init__(self, n_bins=10):
         super().__init__()
         self.n_bins = n_bins
-        self.net = nn.Sequential(nn.Conv1d(2, 6, 7, padding=3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(6, n_bins))
+        self.net = nn.Sequential(
+            nn.Conv1d(2, 6, 7, padding=3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(6, n_bins)
+        )
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int):
         ecg, duration, event = batch

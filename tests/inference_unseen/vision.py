@@ -16,7 +16,7 @@ def conv_block(c_in, c_out, stride=1):
 
 
 @batch_of(
-    "float[B,1,32,?], int[B,?] in 1..36, int[B]",
+    "float[B,1,?,?], int[B,?] in 1..36, int[B]",
     example="float[B,1,32,64], int[B,5] in 1..36, int[B] in 1..5",
 )
 class PlateReader(Adam):
@@ -25,7 +25,12 @@ class PlateReader(Adam):
     def __init__(self, n_symbols=36):
         super().__init__()
         self.cnn = nn.Sequential(
-            conv_block(1, 8), nn.MaxPool2d(2), conv_block(8, 16), nn.MaxPool2d(2), conv_block(16, 16), nn.MaxPool2d((8, 1))
+            conv_block(1, 8),
+            nn.MaxPool2d(2),
+            conv_block(8, 16),
+            nn.MaxPool2d(2),
+            conv_block(16, 16),
+            nn.MaxPool2d((8, 1)),
         )
         self.rnn = nn.LSTM(16, 12, bidirectional=True)
         self.fc = nn.Linear(24, n_symbols + 1)
@@ -165,8 +170,7 @@ class AgeDistribution(Adam):
 
 
 @batch_of(
-    "{image: float[B,3,?,?], targets: {colour: int[B]<7, shape: int[B]<4, defects: float[B,5]<2}}",
-    "{image: float[B,3,?,?], targets: {colour: int[B]<7, shape: int[B]<4, defects: float[B,5]}}",
+    "{image: float[B,3,?,?], targets: {colour: int[B]<7, shape: int[B]<4, defects: float[B,5] in 0..1}}",
     example="{image: float[B,3,16,16], targets: {colour: int[B]<7, shape: int[B]<4, defects: float[B,5]<2}}",
 )
 class SeveralHeads(Adam):
@@ -209,8 +213,10 @@ class ChangeDetection(Adam):
 
 
 @batch_of(
-    "float[B,?,32], float|int[B], ?",
-    "float[B,?,32], float|int[B,1], ?",
+    "float[B,?,32], float[B] in 0..1, ?",
+    "float[B,?,32], float[B,1] in 0..1, ?",
+    "float[B,?,32], int|bool[B]<2, ?",
+    "float[B,?,32], int|bool[B,1]<2, ?",
     example="float[B,12,32], float[B]<2, int[B]",
 )
 class SlideBags(Adam):
