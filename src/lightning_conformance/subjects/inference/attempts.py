@@ -12,6 +12,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.batch_values import draw_tensor
+from lightning_conformance.subjects.inference.containers import ProbedDict, ProbedObject
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.expectations import (
     Context,
@@ -22,7 +23,7 @@ from lightning_conformance.subjects.inference.layers import expectations_of_modu
 from lightning_conformance.subjects.inference.live import LiveStep
 from lightning_conformance.subjects.inference.operations import expectations_of
 from lightning_conformance.subjects.inference.outcome import LeaveFit, OutOfTime, Private
-from lightning_conformance.subjects.inference.probes import Probe, Revealed
+from lightning_conformance.subjects.inference.probes import Probe
 from lightning_conformance.subjects.inference.restoring import Snapshot
 from lightning_conformance.subjects.inference.solving import Solver, current_spec
 from lightning_conformance.subjects.inference.tracing import Mismatch, Trace, TracingMode
@@ -224,44 +225,14 @@ def _fed(draft: Draft, path: Path, leaves: dict[Path, torch.Tensor], trace: Trac
         def notify(revealed: Private) -> None:
             trace.pending = trace.pending or revealed
 
-        return Probe(path, notify)
+        return Probe(path, notify, draft.claims, draft.denied)
+    if draft.kind == "none":
+        return None
     items = {key: _fed(child, (*path, key), leaves, trace) for key, child in draft.children}
-    if draft.kind == "tuple":
-        return tuple(items.values())
+    if draft.kind in ("tuple", "list"):
+        return (tuple if draft.kind == "tuple" else list)(items.values())
     if draft.kind == "object":
-        return ProbedObject(path, items, trace)
+        return ProbedObject(path, items, trace, draft.optional)
     # A class of its own for each dict, as transfers rebuild a mapping from its class and items alone.
-    return type("dict", (ProbedDict,), {"_path": path, "_trace": trace})(items)
-
-
-class ProbedDict(dict[Any, Any]):
-    """A dict that reveals the keys it does not have yet."""
-
-    _path: Path
-    _trace: Trace
-
-    def __missing__(self, key: Any) -> Any:
-        self._trace.throw(Revealed(self._path, "key", key))
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        """A key asked for is a key wanted."""
-        return self[key]
-
-    def pop(self, key: Any, *default: Any) -> Any:
-        """A key asked for is a key wanted."""
-        self[key]
-        return super().pop(key)
-
-
-class ProbedObject:
-    """An object that reveals the attributes it does not have yet."""
-
-    def __init__(self, path: Path, items: dict[Any, Any], trace: Trace) -> None:
-        self.__dict__.update(items)
-        self.__dict__["_kit"] = (path, trace)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        path, trace = self.__dict__["_kit"]
-        trace.throw(Revealed(path, "attribute", name))
+    known = {"_path": path, "_trace": trace, "_optional": draft.optional}
+    return type("dict", (ProbedDict,), known)(items)

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from lightning_conformance.subjects.batch_nodes import (
     DictSpec,
+    ListSpec,
     LiteralSpec,
     Node,
     ObjectSpec,
@@ -17,7 +18,7 @@ from lightning_conformance.subjects.batch_nodes import (
 
 Key: TypeAlias = "int | str"
 Path: TypeAlias = "tuple[Key, ...]"
-Kind: TypeAlias = Literal["unknown", "tensor", "tuple", "dict", "object"]
+Kind: TypeAlias = Literal["unknown", "tensor", "tuple", "list", "dict", "object", "none"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Draft:
         spec: The tensor, where it is known; a tensor without one is fed as a stand-in.
         rank: Dimensions of the stand-in.
         name: What the module's code calls it.
+        claims: What an unknown node says it is when it is asked: ``mapping``, ``list``, ``tuple``.
+        denied: What it said that it is not.
+        optional: Keys that were asked for with a default, and are left out.
     """
 
     kind: Kind = "unknown"
@@ -37,6 +41,9 @@ class Draft:
     spec: TensorSpec | None = None
     rank: int = 1
     name: str | None = None
+    claims: str = ""
+    denied: frozenset[str] = frozenset()
+    optional: frozenset[Key] = frozenset()
 
     def at(self, path: Path) -> Draft:
         """The node at ``path``."""
@@ -61,10 +68,11 @@ class Draft:
             yield from child.leaves((*path, key))
 
 
-def grown_tuple(names: tuple[str | None, ...], name: str | None) -> Draft:
-    """A tuple of unknowns."""
+def grown_tuple(names: tuple[str | None, ...], node: Draft | None = None) -> Draft:
+    """A tuple of unknowns in the place of ``node``; a list where the code asked for one."""
     items = tuple((i, Draft(name=child)) for i, child in enumerate(names))
-    return Draft("tuple", items, name=name)
+    kind: Kind = "list" if node is not None and node.claims == "list" else "tuple"
+    return Draft(kind, items, name=node.name if node else None)
 
 
 def finished(draft: Draft, unused: TensorSpec) -> Node:
@@ -72,12 +80,19 @@ def finished(draft: Draft, unused: TensorSpec) -> Node:
     if draft.kind in ("unknown", "tensor"):
         return replace(draft.spec or unused, name=None)
     if draft.kind == "tuple":
-        items = [(child.name, finished(child, unused)) for _, child in draft.children]
-        return TupleSpec(tuple(_with_name(node, name) for name, node in items))
+        return TupleSpec(_items(draft, unused))
+    if draft.kind == "list":
+        return ListSpec(_items(draft, unused))
+    if draft.kind == "none":
+        return LiteralSpec(None)
     pairs = tuple((key, finished(child, unused)) for key, child in draft.children)
     if draft.kind == "object":
         return ObjectSpec("Batch", tuple((str(key), node) for key, node in pairs))
     return DictSpec(pairs)
+
+
+def _items(draft: Draft, unused: TensorSpec) -> tuple[Node, ...]:
+    return tuple(_with_name(finished(child, unused), child.name) for _, child in draft.children)
 
 
 def _with_name(node: Node, name: str | None) -> Node:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import inspect
 import itertools
 import re
 import time
@@ -20,9 +19,11 @@ from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_tuple
 from lightning_conformance.subjects.inference.probes import Revealed
 from lightning_conformance.subjects.inference.solving import Solver, current_spec, stand_in
+from lightning_conformance.subjects.inference.structure import revealed_drafts
 from lightning_conformance.subjects.inference.tracing import Mismatch, RankRevealed
 
-OWN_ERRORS = (NameError, ImportError, NotImplementedError, RecursionError, OSError, KeyError)
+OWN_ERRORS = (NameError, ImportError, RecursionError)
+OWN_UNLESS_OF_A_LEAF = (NotImplementedError, OSError, KeyError)
 AUTOGRAD = re.compile(r"Inference tensors|leaf [Vv]ariable that requires grad|backward through the graph")
 SAME_ERROR_LIMIT = 4
 CONTAINER = re.compile(
@@ -147,7 +148,10 @@ class Search:
         if AUTOGRAD.search(str(error)) or _is_lightnings(error):
             return True
         stop = outcome.trace.stop
-        if stop is not None and stop.error is error and any(leaves for _, leaves in stop.operands):
+        is_of_leaf = stop is not None and stop.error is error and any(leaves for _, leaves in stop.operands)
+        if isinstance(error, OWN_UNLESS_OF_A_LEAF) and not is_of_leaf and not outcome.trace.read:
+            return True
+        if is_of_leaf:
             self._errors.setdefault("a leaf has a part in it", set()).add(outcome.draft)
             self._errors.setdefault(_signature(error), set())
             return False
@@ -162,12 +166,10 @@ class Search:
 
     def _children(self, outcome: Outcome) -> Iterator[Draft]:
         reason, draft = outcome.reason, outcome.draft
-        if isinstance(reason, Revealed) and reason.how == "mapping":
-            yield mapping_draft(draft, reason.path, self.attempts.live.module)
-        elif isinstance(reason, Revealed) and reason.how == "call":
-            self.report.dead_end = f"`{label(reason.path)}` has a method that is called: it is an object of its own"
-        elif isinstance(reason, Revealed):
-            yield from revealed_drafts(draft, reason)
+        if isinstance(reason, Revealed):
+            if reason.how == "call":
+                self.report.dead_end = f"`{label(reason.path)}` has a method that is called: it is an object of its own"
+            yield from revealed_drafts(draft, reason, self.attempts.live.module)
         elif isinstance(reason, Mismatch):
             yield from reason.drafts
         elif isinstance(reason, RankRevealed):
@@ -227,7 +229,7 @@ class Search:
             yield replace(draft, children=(*draft.children, *((n, Draft(name=n)) for n in names)))
         elif isinstance(error, TypeError) and draft.kind == "tuple" and "argument" in str(error):
             for count in (1, 2, 3, 4):
-                yield grown_tuple((None,) * count, None)
+                yield grown_tuple((None,) * count)
 
 
 def _in_range(outcome: Outcome, batch: int) -> Iterator[Draft]:
@@ -241,54 +243,6 @@ def _in_range(outcome: Outcome, batch: int) -> Iterator[Draft]:
         if known.dtype == "float":
             yield draft.with_spec(path, replace(known, low=0.0, high=1.0, whole=False))
             yield draft.with_spec(path, replace(known, low=0, high=2, whole=True))
-
-
-def revealed_drafts(draft: Draft, revealed: Revealed) -> list[Draft]:
-    """What a draft may be after the first use of one of its unknown parts."""
-    path, node = revealed.path, draft.at(revealed.path)
-    if revealed.how == "tensor":
-        return [draft.put(path, replace(node, kind="tensor"))]
-    if revealed.how == "tuple":
-        return [draft.put(path, grown_tuple(names, node.name)) for names in revealed.names]
-    if revealed.how == "index":
-        count = max(2, revealed.names + 1 if revealed.names >= 0 else -revealed.names)
-        return [
-            draft.put(path, grown_tuple((None,) * count, node.name)),
-            draft.put(path, replace(node, kind="tensor")),
-        ]
-    if revealed.how == "length":
-        tuples = [draft.put(path, grown_tuple((None,) * count, node.name)) for count in (2, 3)]
-        tensor = draft.put(path, replace(node, kind="tensor"))
-        return [tensor, *tuples] if path else [*tuples, tensor]
-    if revealed.how == "slice":
-        pair, triple = (grown_tuple((None,) * count, node.name) for count in (2, 3))
-        return [draft.put(path, pair), draft.put(path, replace(node, kind="tensor")), draft.put(path, triple)]
-    if revealed.how in ("key", "attribute"):
-        kind = node.kind if node.kind != "unknown" else ("dict" if revealed.how == "key" else "object")
-        name = str(revealed.names)
-        children = (*node.children, (name, Draft(name=name)))
-        return [draft.put(path, replace(node, kind=kind, children=children))]
-    return []
-
-
-def mapping_draft(draft: Draft, path: Path, module: Any) -> Draft:
-    """A dict handed on as keyword arguments: its keys are what ``forward`` cannot do without.
-
-    Where ``forward`` just passes ``**kwargs`` on, they are what a submodule of the user's cannot do without.
-    """
-    names = _keywords_of(module)
-    if not names:
-        own = [m for m in module.children() if not type(m).__module__.startswith(("torch.", "torchmetrics."))]
-        names = next(filter(None, map(_keywords_of, own)), [])
-    children = tuple((name, Draft(name=name)) for name in names)
-    return draft.put(path, replace(draft.at(path), kind="dict", children=children))
-
-
-def _keywords_of(module: Any) -> list[str]:
-    """The arguments that ``forward`` needs to give a loss, by name."""
-    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    parameters = [p for p in inspect.signature(module.forward).parameters.values() if p.kind in plain]
-    return [p.name for p in parameters if p.default is p.empty or p.name in ("input_ids", "labels")]
 
 
 def dimension_remarks(draft: Draft, batch: int) -> list[str]:

@@ -25,6 +25,7 @@ Leaves = frozenset[Path]
 NONE: Leaves = frozenset()
 SHAPE_ONLY = {torch.Tensor.type_as, torch.Tensor.to, torch.Tensor.expand_as}  # first operand's values only
 ARGMAX = {torch.argmax, torch.Tensor.argmax, torch.max, torch.Tensor.max, torch.topk, torch.Tensor.topk}
+READING = {torch.Tensor.item, torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.__int__, torch.Tensor.__index__}
 SHAPE_GETTERS = {torch.Tensor.shape.__get__, torch.Tensor.size}  # type: ignore[attr-defined]
 
 
@@ -93,6 +94,8 @@ class Trace:
         stand_ins: Paths of the leaves that are not known yet.
         deadline: On ``time.monotonic``'s clock.
         allowance: Seconds that may go into replaying; ``replaying`` says how many have.
+
+    ``read`` holds the leaves whose values went into Python, where they may have become indices or keys.
     """
 
     leaves: dict[Path, torch.Tensor]
@@ -106,6 +109,7 @@ class Trace:
     allowance: float = 1.0
     replaying: float = 0.0
     used: set[Path] = field(default_factory=set)
+    read: set[Path] = field(default_factory=set)
     classes: dict[int, int] = field(default_factory=dict)
     _leaves_of: dict[int, Leaves] = field(default_factory=dict)
 
@@ -129,6 +133,8 @@ class Trace:
         if not origin:
             return
         self.used |= origin
+        if func in READING:
+            self.read |= origin
         outputs = tuple(tensors_in(result))
         if not outputs:
             return

@@ -1,0 +1,92 @@
+"""What a draft may be after the first use of one of its unknown parts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from lightning_conformance.subjects.inference.drafts import Draft, grown_tuple
+from lightning_conformance.subjects.inference.probes import Revealed
+
+
+def revealed_drafts(draft: Draft, revealed: Revealed, module: Any) -> Iterator[Draft]:
+    """The drafts that a use leads to, the most plausible first.
+
+    Args:
+        draft: What was fed.
+        revealed: How its unknown part was used.
+        module: The module under test.
+    """
+    for node in _nodes(draft.at(revealed.path), revealed, module):
+        yield draft.put(revealed.path, node)
+
+
+def _nodes(node: Draft, revealed: Revealed, module: Any) -> Iterator[Draft]:
+    if revealed.how == "class":
+        yield from _answers(node, revealed)
+    elif revealed.how in ("key", "attribute"):
+        yield from _with_key(node, revealed)
+    elif revealed.how == "mapping":
+        yield _with_keywords(node, module)
+    elif revealed.how != "call":
+        yield from _sequences(node, revealed)
+
+
+def _sequences(node: Draft, revealed: Revealed) -> Iterator[Draft]:
+    tensor = replace(node, kind="tensor")
+    if revealed.how == "tensor":
+        yield tensor
+    elif revealed.how == "tuple":
+        yield from (grown_tuple(names, node) for names in revealed.names)
+    elif revealed.how == "index":
+        count = max(2, revealed.names + 1 if revealed.names >= 0 else -revealed.names)
+        yield from (grown_tuple((None,) * count, node), tensor)
+    elif revealed.how == "length":
+        tuples = [grown_tuple((None,) * count, node) for count in (2, 3)]
+        yield from [tensor, *tuples] if revealed.path else [*tuples, tensor]
+    elif revealed.how == "slice":
+        pair, triple = (grown_tuple((None,) * count, node) for count in (2, 3))
+        yield from (pair, tensor, triple)
+
+
+def _answers(node: Draft, revealed: Revealed) -> Iterator[Draft]:
+    """To ``isinstance``: a tensor is likely one, a batch is likely a sequence, and few things are a dict."""
+    kinds = revealed.names
+    no = replace(node, denied=node.denied | set(kinds))
+    kinds = [kind for kind in kinds if kind != "list" or "tuple" not in kinds]
+    yes = [replace(node, kind="tensor") if kind == "tensor" else replace(node, claims=kind) for kind in kinds]
+    is_likely = "tensor" in kinds or ({"list", "tuple"} & set(kinds) and not revealed.path)
+    yield from [*yes, no] if is_likely else [no, *yes]
+
+
+def _with_key(node: Draft, revealed: Revealed) -> Iterator[Draft]:
+    """One key or attribute more; left out first, where the code is prepared for that."""
+    kind = node.kind if node.kind != "unknown" else ("dict" if revealed.how == "key" else "object")
+    name = revealed.names if isinstance(revealed.names, int) else str(revealed.names)
+    if revealed.optional:
+        yield replace(node, kind=kind, optional=node.optional | {name})
+    child = Draft(name=None if isinstance(name, int) else name)
+    yield replace(node, kind=kind, children=(*node.children, (name, child)))
+
+
+def _with_keywords(node: Draft, module: Any) -> Draft:
+    """A dict handed on as keyword arguments: its keys are what ``forward`` cannot do without.
+
+    Where ``forward`` just passes ``**kwargs`` on, they are what a submodule of the user's cannot do without.
+    """
+    names = _keywords_of(module)
+    if not names:
+        own = [m for m in module.children() if not type(m).__module__.startswith(("torch.", "torchmetrics."))]
+        names = next(filter(None, map(_keywords_of, own)), [])
+    known = dict(node.children)
+    children = tuple((name, Draft(name=name)) for name in names if name not in known)
+    return replace(node, kind="dict", children=(*node.children, *children))
+
+
+def _keywords_of(module: Any) -> list[str]:
+    """The arguments that ``forward`` needs to give a loss, by name."""
+    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = [p for p in inspect.signature(module.forward).parameters.values() if p.kind in plain]
+    return [p.name for p in parameters if p.default is p.empty or p.name in ("input_ids", "labels")]
