@@ -60,6 +60,11 @@ class Draft:
         """A copy whose tensor at ``path`` is ``spec``."""
         return self.put(path, replace(self.at(path), kind="tensor", spec=spec, rank=1))
 
+    @property
+    def has_choices(self) -> bool:
+        """Whether something was left out or denied, so that another answer may lead elsewhere."""
+        return bool(self.optional or self.denied) or any(child.has_choices for _, child in self.children)
+
     def leaves(self, path: Path = ()) -> Iterator[tuple[Path, Draft]]:
         """Path and node of every leaf, left to right."""
         if self.kind in ("unknown", "tensor"):

@@ -157,6 +157,8 @@ class Search:
             return False
         same = self._errors.setdefault(_signature(error), set())
         same.add(outcome.draft)
+        if outcome.draft.has_choices and self._queue:
+            return False
         if not outcome.trace.used and not outcome.trace.last_shape and outcome.draft.kind != "unknown":
             return not isinstance(error, TypeError | ValueError | IndexError | KeyError)
         if stop is not None and stop.error is error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -59,6 +60,7 @@ ALTERNATIVES = 4
 REPLAYS = 300
 STAND_INS = {0: (), 1: (TIME + 4,), 2: (TIME + 4, 8), 3: (3, SIDE, SIDE), 4: (3, 8, SIDE, SIDE)}
 SINGLE_NAMES = ("user", "item", "idx", "index", "label", "class", "target", "cat", "genre", "movie", "step")
+LENGTHS = re.compile(r"(^|_)(len|lens|length|lengths)(_|$)|(?<=[a-z])(Len|Lens|Length|Lengths)$")
 FEW = torch.Generator()
 
 
@@ -68,7 +70,9 @@ def stand_in(rank: int, batch: int) -> TensorSpec:
 
 
 def current_spec(node: Draft, batch: int) -> TensorSpec:
-    """What a leaf is fed as."""
+    """What a leaf is fed as: what is known of it, else what its name says, else a stand-in."""
+    if node.spec is None and node.rank == 1 and LENGTHS.search(node.name or ""):
+        return TensorSpec((batch,), "int", TIME, TIME + 1)
     return node.spec or stand_in(node.rank, batch)
 
 
