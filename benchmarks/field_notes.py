@@ -7,50 +7,25 @@ Run it in the folder of the project, in an environment that has the packages::
     python -m benchmarks.field_notes --demos                    # the classes of lightning.pytorch.demos
     python -m benchmarks.field_notes --corpus FOLDER --table    # the first lines as a Markdown table
 
-A corpus is a folder of ``case_*.py`` files. Each has ``CASES``: a name, and a dict of two functions, ``build`` (gives
-an instance) and ``batch`` (gives one batch for its ``training_step``). A name on the command line is that of a
-file, without ``case_``, or that of a case.
+``benchmarks/cases.py`` says what a corpus is. A name on the command line is that of a file, without ``case_``, or that
+of a case.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib
 import importlib.metadata
-import io
-import logging
-import sys
 import time
 import traceback
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from benchmarks.cases import Case, corpus, demos, quiet, selected, silence
 from lightning_conformance import Finding, Report, check_module
 
 OUTCOMES = ("passed", "failed", "not applicable", "inconclusive")
-
-
-@dataclass
-class Case:
-    """One class to try: how to build it, and what to feed it (None: its own loaders)."""
-
-    group: str
-    name: str
-    build: Callable[[], Any]
-    batch: Any = None
-    built: type | None = field(default=None, init=False)
-
-    def make(self) -> Any:
-        """Build, and remember the class."""
-        with _silence():
-            module = self.build()
-        self.built = type(module)
-        return module
 
 
 @dataclass(frozen=True)
@@ -110,19 +85,6 @@ class Row:
                 yield f"{verdict.outcome}: {verdict.check}: {verdict.reason}"
 
 
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Packages print while they are built and trained; what they print is not ours to report."""
-    with (
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-        contextlib.chdir(".") if hasattr(contextlib, "chdir") else contextlib.nullcontext(),
-    ):
-        warnings.simplefilter("ignore")
-        yield
-
-
 def _distribution(top_level: str) -> str:
     names = importlib.metadata.packages_distributions().get(top_level) or [top_level]
     try:
@@ -155,50 +117,11 @@ def try_case(case: Case) -> Row:
         return Row(case, time.perf_counter() - start, missing=f"not built: {type(error).__name__}: {error}")
     start = time.perf_counter()
     try:
-        with _silence():
+        with silence():
             report = check_module(case.make, batch=case.batch, environment="cpu", raise_on_failure=False)
     except Exception:
         return Row(case, time.perf_counter() - start, missing=f"the kit crashed:\n{traceback.format_exc()}")
     return Row(case, time.perf_counter() - start, report)
-
-
-def corpus(folder: Path) -> Iterator[Case]:
-    """The cases of a folder's ``case_*.py`` files."""
-    sys.path.insert(0, str(folder.resolve()))
-    for path in sorted(folder.glob("case_*.py")):
-        group = path.stem.removeprefix("case_")
-        try:
-            with _silence():
-                cases = importlib.import_module(path.stem).CASES
-        except ImportError as error:
-            print(f"--  {group}  not installed: {error}")
-            continue
-        yield from (Case(group, name, case["build"], case["batch"]) for name, case in cases.items())
-
-
-def demos() -> Iterator[Case]:
-    """The classes of ``lightning.pytorch.demos``; the two language models without their download."""
-    from lightning.pytorch.demos import boring_classes, lstm, transformer
-
-    def offline(cls: type) -> Callable[[], Any]:
-        def build() -> Any:
-            module = cls(vocab_size=50)
-            module.prepare_data = lambda: None
-            return module
-
-        return build
-
-    plain = boring_classes.BoringModel, boring_classes.ManualOptimBoringModel
-    yield from (Case("demos", cls.__name__, cls) for cls in plain)
-    yield from (Case("demos", f"{cls.__name__}+batch", cls, "x: float[8,32]") for cls in plain)
-    yield Case("demos", "DemoModel", boring_classes.DemoModel, "x: float[8,32]")
-    yield Case(
-        "demos",
-        "LightningTransformer",
-        offline(transformer.LightningTransformer),
-        "inputs: int[8,12]<50, target: int[8,12]<50",
-    )
-    yield Case("demos", "LightningLSTM", offline(lstm.LightningLSTM), "inputs: int[12,8]<50, target: int[12,8]<50")
 
 
 def table(rows: Iterable[Row]) -> Iterator[str]:
@@ -224,18 +147,6 @@ def total(rows: list[Row]) -> str:
     return "\n".join([head, *lines])
 
 
-def _quiet() -> None:
-    warnings.filterwarnings("ignore")
-    for name in (
-        "pytorch_lightning",
-        "lightning",
-        "lightning.pytorch",
-        "lightning.fabric",
-        "lightning_fabric",
-    ):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, help="a folder of case_*.py files")
@@ -245,16 +156,16 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.corpus and not arguments.demos:
         parser.error("give --corpus FOLDER, --demos or both")
-    _quiet()
+    quiet()
     cases = [*(corpus(arguments.corpus) if arguments.corpus else ()), *(demos() if arguments.demos else ())]
-    wanted = set(arguments.names)
-    if unknown := wanted - {name for case in cases for name in (case.group, case.name)}:
-        parser.error(f"no such file or case: {', '.join(sorted(unknown))}")
+    try:
+        cases = selected(cases, arguments.names)
+    except LookupError as error:
+        parser.error(str(error))
     rows = []
     for case in cases:
-        if not wanted or {case.group, case.name} & wanted:
-            rows.append(try_case(case))
-            print(rows[-1], flush=True)
+        rows.append(try_case(case))
+        print(rows[-1], flush=True)
     if arguments.table:
         print("", *table(rows), sep="\n")
     print(f"\n{total(rows)}")
