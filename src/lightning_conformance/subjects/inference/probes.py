@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from lightning_conformance.subjects.code_reading import read_unpacking
 from lightning_conformance.subjects.inference.drafts import Path
 from lightning_conformance.subjects.inference.outcome import Private
-from lightning_conformance.subjects.inference.unpacking import read_unpacking
 
 DICT_METHODS = {"keys", "values", "items", "get", "pop", "setdefault", "update", "copy"}
 TENSOR_ATTRIBUTES = frozenset(dir(torch.Tensor))
