@@ -17,8 +17,8 @@ from torch import nn
 
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.subjects.batch_spec import TensorSpec, describe, parse_batch_spec
+from lightning_conformance.subjects.code_reading import read_unpacking
 from lightning_conformance.subjects.inference import ModuleOwnError, infer_batch
-from lightning_conformance.subjects.inference.unpacking import read_unpacking
 
 
 class Small(Adam):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from lightning_conformance.subjects.inference.asking import is_optional_attribute
+from lightning_conformance.subjects.code_reading.asking import is_optional_attribute
 from lightning_conformance.subjects.inference.drafts import Key, Path
 from lightning_conformance.subjects.inference.probes import Revealed
 from lightning_conformance.subjects.inference.tracing import Trace

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from lightning_conformance.subjects.inference.asking import asking_frame, classes_asked, is_optional_attribute
+from lightning_conformance.subjects.code_reading import read_unpacking
+from lightning_conformance.subjects.code_reading.asking import asking_frame, classes_asked, is_optional_attribute
+from lightning_conformance.subjects.code_reading.hints import annotation_of
 from lightning_conformance.subjects.inference.drafts import Path
-from lightning_conformance.subjects.inference.hints import annotation_of
 from lightning_conformance.subjects.inference.outcome import Private
-from lightning_conformance.subjects.inference.unpacking import read_unpacking
 
 DICT_METHODS = {"keys", "values", "items", "get", "pop", "setdefault", "update", "copy"}
 TENSOR_ATTRIBUTES = frozenset(dir(torch.Tensor))

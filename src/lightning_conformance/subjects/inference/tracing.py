@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from lightning_conformance.subjects.code_reading import names_unpacked_next
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.outcome import OutOfTime, Private
 from lightning_conformance.subjects.inference.probes import OF_SEQUENCES, reveal_probe
 from lightning_conformance.subjects.inference.unchecked import is_safe, refuse_unsafe
-from lightning_conformance.subjects.inference.unpacking import names_unpacked_next
 
 Leaves = frozenset[Path]
 NONE: Leaves = frozenset()

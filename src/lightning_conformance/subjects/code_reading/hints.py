@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import CodeType, FrameType
 from typing import Any
 
-from lightning_conformance.subjects.inference.asking import LIBRARIES
+from lightning_conformance.subjects.code_reading.asking import LIBRARIES
 
 DEPTH = 30  # frames between the use of a part and the step that was given the batch
 
