@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from lightning_conformance.subjects.batch_classes import constructible_from
 from lightning_conformance.subjects.batch_nodes import (
     DTYPE_NAMES,
     DictSpec,
@@ -33,7 +34,9 @@ def node_of(value: Any) -> Node:
         return DictSpec(tuple((_key_of(key), node_of(item)) for key, item in value.items()))
     fields = fields_of(value)
     if fields is not None:
-        return ObjectSpec(type(value).__name__, tuple((name, node_of(item)) for name, item in fields))
+        items = tuple((name, node_of(item)) for name, item in fields)
+        cls = type(value) if constructible_from(type(value), dict(items)) else None
+        return ObjectSpec(type(value).__name__, items, cls=cls)
     if isinstance(value, tuple):
         return TupleSpec(tuple(map(node_of, value)))
     if isinstance(value, list):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import torch
@@ -106,6 +106,29 @@ class OpaqueSpec:
 
 
 @dataclass(frozen=True)
+class UnknownSpec:
+    """A part that is not known, or known in part only; what a search starts from, and never what it ends with.
+
+    Args:
+        tensor: Whether it is known to be a tensor.
+        shape: Its dimensions, None for each that is not known; None where not even the rank is known.
+        dtype: Its dtype, where that is known.
+    """
+
+    tensor: bool = False
+    shape: tuple[Dim | None, ...] | None = None
+    dtype: str | None = None
+    name: str | None = None
+
+    def body(self) -> str:
+        """The notation with question marks: to be read, not to be parsed."""
+        if not self.tensor:
+            return "?"
+        dims = ["..."] if self.shape is None else ["?" if dim is None else str(dim) for dim in self.shape]
+        return f"{self.dtype or '?'}[{','.join(dims)}]"
+
+
+@dataclass(frozen=True)
 class TupleSpec:
     """A tuple."""
 
@@ -143,18 +166,25 @@ class DictSpec:
 
 @dataclass(frozen=True)
 class ObjectSpec:
-    """An object with attributes; it is generated as a named tuple."""
+    """An object with attributes.
+
+    Args:
+        type_name: What its class is called.
+        items: Attribute and node, in order.
+        cls: The class that it is generated as; a named tuple where there is none.
+    """
 
     type_name: str
     items: tuple[tuple[str, Node], ...]
     name: str | None = None
+    cls: type | None = field(default=None, compare=False, repr=False)
 
     def body(self) -> str:
         """The notation without the name."""
         return f"{self.type_name}({', '.join(f'{key}: {node.body()}' for key, node in self.items)})"
 
 
-Node: TypeAlias = TensorSpec | LiteralSpec | OpaqueSpec | TupleSpec | ListSpec | DictSpec | ObjectSpec
+Node: TypeAlias = TensorSpec | LiteralSpec | OpaqueSpec | UnknownSpec | TupleSpec | ListSpec | DictSpec | ObjectSpec
 
 
 def children(node: Node) -> tuple[Node, ...]:

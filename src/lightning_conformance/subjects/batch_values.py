@@ -18,6 +18,7 @@ from lightning_conformance.subjects.batch_nodes import (
     ObjectSpec,
     OpaqueSpec,
     TensorSpec,
+    UnknownSpec,
 )
 
 
@@ -47,7 +48,7 @@ def build(node: Node, draw: Callable[[TensorSpec], Any]) -> Any:
         return draw(node)
     if isinstance(node, LiteralSpec):
         return node.value
-    if isinstance(node, OpaqueSpec):
+    if isinstance(node, OpaqueSpec | UnknownSpec):
         raise UsageError(
             f"the batch spec holds {node.body()}, and an object of that type cannot be generated from a spec",
             "Give the batch as a function that returns it: --lightning-batch path/to/file.py:function",
@@ -55,8 +56,8 @@ def build(node: Node, draw: Callable[[TensorSpec], Any]) -> Any:
     if isinstance(node, DictSpec):
         return {key: build(item, draw) for key, item in node.items}
     if isinstance(node, ObjectSpec):
-        fields = tuple(key for key, _ in node.items)
-        return _named_tuple(node.type_name, fields)(*(build(item, draw) for _, item in node.items))
+        values = {key: build(item, draw) for key, item in node.items}
+        return (node.cls or _named_tuple(node.type_name, tuple(values)))(**values)
     items = [build(item, draw) for item in node.items]
     return items if isinstance(node, ListSpec) else tuple(items)
 

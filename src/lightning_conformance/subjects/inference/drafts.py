@@ -17,7 +17,7 @@ from lightning_conformance.subjects.batch_nodes import (
 
 Key: TypeAlias = "int | str"
 Path: TypeAlias = "tuple[Key, ...]"
-Kind: TypeAlias = Literal["unknown", "tensor", "tuple", "dict", "object"]
+Kind: TypeAlias = Literal["unknown", "tensor", "tuple", "dict", "object", "literal"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Draft:
         spec: The tensor, where it is known; a tensor without one is fed as a stand-in.
         rank: Dimensions of the stand-in.
         name: What the module's code calls it.
+        cls: The class of an object, where it is known.
+        literal: What a leaf is that is no tensor, where it is known.
     """
 
     kind: Kind = "unknown"
@@ -37,6 +39,8 @@ class Draft:
     spec: TensorSpec | None = None
     rank: int = 1
     name: str | None = None
+    cls: type | None = None
+    literal: LiteralSpec | None = None
 
     def at(self, path: Path) -> Draft:
         """The node at ``path``."""
@@ -69,6 +73,8 @@ def grown_tuple(names: tuple[str | None, ...], name: str | None) -> Draft:
 
 def finished(draft: Draft, unused: TensorSpec) -> Node:
     """The node of a batch spec that ``draft`` stands for; ``unused`` takes the place of unknowns."""
+    if draft.literal is not None:
+        return draft.literal
     if draft.kind in ("unknown", "tensor"):
         return replace(draft.spec or unused, name=None)
     if draft.kind == "tuple":
@@ -76,7 +82,8 @@ def finished(draft: Draft, unused: TensorSpec) -> Node:
         return TupleSpec(tuple(_with_name(node, name) for name, node in items))
     pairs = tuple((key, finished(child, unused)) for key, child in draft.children)
     if draft.kind == "object":
-        return ObjectSpec("Batch", tuple((str(key), node) for key, node in pairs))
+        type_name = draft.cls.__name__ if draft.cls else "Batch"
+        return ObjectSpec(type_name, tuple((str(key), node) for key, node in pairs), cls=draft.cls)
     return DictSpec(pairs)
 
 
