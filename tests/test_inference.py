@@ -58,7 +58,7 @@ def test_exact_batch(cls, notation):
 
 
 def test_known_first_input_is_used():
-    found = infer_batch(modules.FlattenedMnist, first_leaf=TensorSpec((2, 28, 28)))
+    found = infer_batch(modules.FlattenedMnist, example=TensorSpec((2, 28, 28)))
     assert str(found.spec) == "x: float[B,28,28], y: int[B]<10"
 
 

@@ -10,7 +10,7 @@ from lightning_conformance.checks import judge
 from lightning_conformance.environments import select
 from lightning_conformance.recording.run import DEFAULT_TIMEOUT, record
 from lightning_conformance.reporting.report import Report
-from lightning_conformance.subjects.subject import Subject, SubjectOptions
+from lightning_conformance.subjects.subject import SearchLimits, Subject, SubjectOptions
 from lightning_conformance.subjects.target import parse_target
 
 
@@ -53,7 +53,7 @@ def check_module(
     """
     options = SubjectOptions(init if isinstance(init, Mapping) else tuple(init), config, batch, train_loss, seed)
     target = parse_target(module, Path.cwd()) if isinstance(module, str) else module
-    subject = Subject(target, options)
+    subject = Subject(target, options, limits=SearchLimits(data_seconds=timeout and timeout / 4))
     words = [environment] if isinstance(environment, str) else list(environment)
     recordings = tuple(record(subject, place, timeout=timeout) for place in select(words))
     verdicts = tuple(verdict for each in recordings for verdict in judge(each, strict=strict))

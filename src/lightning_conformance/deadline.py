@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -41,24 +42,40 @@ def _told(error: type[BaseException], seconds: float) -> type[BaseException]:
 
 
 def _signal_is_free() -> bool:
+    """Whether no timer runs but that of a deadline around this one."""
     on_main_thread = threading.current_thread() is threading.main_thread()
     if not on_main_thread or not hasattr(signal, "setitimer"):
         return False
-    return signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
+    return signal.getitimer(signal.ITIMER_REAL)[0] == 0.0 or isinstance(signal.getsignal(signal.SIGALRM), _Ring)
+
+
+class _Ring:
+    """What a deadline's signal does."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+
+    def __call__(self, number: int, frame: object) -> None:
+        raise self.error
 
 
 @contextmanager
 def _by_signal(seconds: float, error: type[BaseException]) -> Iterator[None]:
-    def ring(number: int, frame: object) -> None:
-        raise error
-
-    before = signal.signal(signal.SIGALRM, ring)
+    outer = signal.getitimer(signal.ITIMER_REAL)[0]
+    if 0.0 < outer <= seconds:
+        yield  # the deadline around this one comes first
+        return
+    before = signal.signal(signal.SIGALRM, _Ring(error))
+    started = time.monotonic()
     signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
+        if outer:
+            left = outer - (time.monotonic() - started)
+            signal.setitimer(signal.ITIMER_REAL, max(left, 0.001), _AGAIN)
 
 
 @contextmanager

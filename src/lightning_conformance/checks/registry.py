@@ -62,7 +62,11 @@ class Check:
         except NotApplicable as reason:
             return verdict("not applicable", reason=str(reason))
         except Inconclusive as reason:
-            return verdict("inconclusive", reason=str(reason))
+            if reason.finding is None:
+                return verdict("inconclusive", reason=str(reason))
+            if strict:
+                return verdict("failed", findings=(reason.finding,))
+            return verdict("inconclusive", reason=str(reason), findings=(reason.finding,))
         return verdict(decide(findings, strict), findings=findings)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lightning_conformance.environments import Environment
     from lightning_conformance.plugin.settings import Settings
     from lightning_conformance.plugin.store import RecordingStore
-    from lightning_conformance.subjects.subject import Subject
+    from lightning_conformance.subjects.subject import SearchLimits, Subject
 
 
 @dataclass
@@ -45,6 +45,15 @@ class State:
             found.append(self._named(Subject(request.target, options, request.target.base)))
         return found
 
+    @property
+    def limits(self) -> SearchLimits:
+        """What finding a batch may cost."""
+        from lightning_conformance.subjects.subject import SearchLimits
+
+        timeout = self.settings.timeout
+        data = timeout and timeout / 4
+        return SearchLimits(self.settings.infer_attempts, self.settings.infer_seconds, data)
+
     def known(self, subject: Subject) -> Subject:
         """The session's subject for the same module, built and fed alike; this one where there is none.
 
@@ -56,6 +65,7 @@ class State:
         same = sum(other.label.partition("#")[0] == subject.label for other in self._subjects)
         if same:
             subject.label = subject.name = f"{subject.label}#{same + 1}"
+        subject.limits = self.limits
         self._subjects.append(subject)
         return subject
 

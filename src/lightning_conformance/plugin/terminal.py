@@ -12,6 +12,7 @@ import pytest
 from lightning_conformance.plugin.outcomes import gather
 from lightning_conformance.plugin.state import state_of
 
+_GUESSED = ("  inferred", "  doubt")
 _ORDER = ("passed", "failed", "not applicable", "inconclusive")
 
 
@@ -77,7 +78,7 @@ def summary(found: list[dict[str, Any]], verbosity: int) -> Iterator[str]:
         verdicts = list(group)
         yield f"{subject} :: {environment}: {_census(verdicts)} [{verdicts[0]['lightning'] or 'not run'}]"
         # What was guessed is told however quiet the run is.
-        yield from (line for line in verdicts[0]["provenance"] if verbosity >= 0 or line.startswith("  inferred"))
+        yield from (line for line in verdicts[0]["provenance"] if verbosity >= 0 or line.startswith(_GUESSED))
         if verbosity >= 0:
             yield from _attention(verdicts)
 

@@ -99,6 +99,7 @@ class Failure:
         advice: What to type next, where the kit knows.
         from_lightning: Whether Lightning raised it, not the user's code or torch.
         traceback: The user's part of the traceback.
+        environment: What the environment lacks, where that and not the module is the reason.
     """
 
     stage: str
@@ -109,6 +110,7 @@ class Failure:
     place: Place | None = None
     from_lightning: bool = False
     traceback: str = ""
+    environment: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ class Recording:
         train_loss_name: Configured name of the training loss.
         batch_source: Where the batches came from.
         batch_text: What a batch looked like, in the pasteable notation.
+        batch_doubts: What makes an inferred batch less than certain.
         notes: What the kit did that the user should know, one sentence each.
         tape: What happened, in order.
         logged_metrics: What ``trainer.logged_metrics`` held when the run was over.
@@ -152,6 +155,7 @@ class Recording:
     train_loss_name: str = "train_loss"
     batch_source: str = ""
     batch_text: str = ""
+    batch_doubts: tuple[str, ...] = ()
     init_text: str = ""
     notes: tuple[str, ...] = ()
     tape: tuple[Seen, ...] = ()

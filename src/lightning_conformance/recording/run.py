@@ -82,8 +82,22 @@ def record(
 def _record_fed(subject: Subject, environment: Environment, plan: Plan, blank: Recording, batch: Any) -> Recording:
     source = _source(subject, plan, batch)
     notes = (*subject.notes, *_version_notes(subject.package))
-    told = replace(blank, batch_source=source.origin, batch_text=source.text, init_text=subject.init_text, notes=notes)
-    return _record_steadily(subject, environment, source, plan, told)
+    told = replace(
+        blank,
+        batch_source=source.origin,
+        batch_text=source.text,
+        batch_doubts=subject.doubts if source.inferred else (),
+        init_text=subject.init_text,
+        notes=notes,
+    )
+    recording = _record_steadily(subject, environment, source, plan, told)
+    if source.inferred and _is_in_training_step(recording.failure) and subject.renew_source():
+        return _record_fed(subject, environment, plan, blank, batch)
+    return recording
+
+
+def _is_in_training_step(failure: Failure | None) -> bool:
+    return failure is not None and failure.at is not None and failure.at.hook == "training_step"
 
 
 def _record_own_error(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -100,8 +101,10 @@ def provenance(recording: Recording) -> Iterator[str]:
     if recording.init_text:
         yield f"  built with  {recording.init_text}"
     if recording.batch_source == "inferred":
-        yield f"  inferred    --lightning-batch '{recording.batch_text}'"
+        yield f"  inferred    --lightning-batch {shlex.quote(recording.batch_text)}"
     elif recording.batch_text:
         yield f"  batch       {recording.batch_text} (from {recording.batch_source})"
+    for doubt in recording.batch_doubts:
+        yield f"  doubt       {doubt}"
     for note in recording.notes:
         yield f"  note        {note}"

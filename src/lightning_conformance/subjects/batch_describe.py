@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from lightning_conformance.subjects.batch_classes import constructible_from
 from lightning_conformance.subjects.batch_nodes import (
     DTYPE_NAMES,
     DictSpec,
@@ -43,7 +44,9 @@ def node_of(value: Any, with_ranges: bool = True) -> Node:
         return DictSpec(tuple((_key_of(key), below(item)) for key, item in value.items()))
     fields = fields_of(value)
     if fields is not None:
-        return ObjectSpec(type(value).__name__, tuple((name, below(item)) for name, item in fields))
+        items = tuple((name, below(item)) for name, item in fields)
+        cls = type(value) if constructible_from(type(value), dict(items)) else None
+        return ObjectSpec(type(value).__name__, items, cls=cls)
     if isinstance(value, tuple):
         return TupleSpec(tuple(map(below, value)))
     if isinstance(value, list):

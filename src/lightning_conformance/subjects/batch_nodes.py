@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias, get_args
 
 import torch
@@ -137,6 +137,29 @@ class OpaqueSpec:
 
 
 @dataclass(frozen=True)
+class UnknownSpec:
+    """A part that is not known, or known in part only; what a search starts from, and never what it ends with.
+
+    Args:
+        tensor: Whether it is known to be a tensor.
+        shape: Its dimensions, None for each that is not known; None where not even the rank is known.
+        dtype: Its dtype, where that is known.
+    """
+
+    tensor: bool = False
+    shape: tuple[Dim | None, ...] | None = None
+    dtype: str | None = None
+    name: str | None = None
+
+    def body(self) -> str:
+        """The notation with question marks: to be read, not to be parsed."""
+        if not self.tensor:
+            return "?"
+        dims = ["..."] if self.shape is None else ["?" if dim is None else str(dim) for dim in self.shape]
+        return f"{self.dtype or '?'}[{','.join(dims)}]"
+
+
+@dataclass(frozen=True)
 class TupleSpec:
     """A tuple."""
 
@@ -193,11 +216,18 @@ class DictSpec:
 
 @dataclass(frozen=True)
 class ObjectSpec:
-    """An object with attributes; it is generated as a :class:`BatchObject`."""
+    """An object with attributes.
+
+    Args:
+        type_name: What its class is called.
+        items: Attribute and node, in order.
+        cls: The class that it is generated as; a :class:`BatchObject` where there is none.
+    """
 
     type_name: str
     items: tuple[tuple[str, Node], ...]
     name: str | None = None
+    cls: type | None = field(default=None, compare=False, repr=False)
 
     def body(self) -> str:
         """The notation without the name."""
@@ -205,7 +235,16 @@ class ObjectSpec:
 
 
 Node: TypeAlias = (
-    TensorSpec | LiteralSpec | BatchSizeSpec | OpaqueSpec | TupleSpec | ListSpec | RepeatSpec | DictSpec | ObjectSpec
+    TensorSpec
+    | LiteralSpec
+    | BatchSizeSpec
+    | OpaqueSpec
+    | UnknownSpec
+    | TupleSpec
+    | ListSpec
+    | RepeatSpec
+    | DictSpec
+    | ObjectSpec
 )
 
 

@@ -19,6 +19,7 @@ from lightning_conformance.subjects.batch_nodes import (
     RepeatSpec,
     TensorSpec,
     TupleSpec,
+    UnknownSpec,
 )
 from lightning_conformance.subjects.batch_objects import make_object
 
@@ -61,7 +62,7 @@ def build(node: Node, size: int, generator: torch.Generator) -> Any:
         return draw_tensor(node.with_batch_size(size), generator)
     if isinstance(node, LiteralSpec | BatchSizeSpec):
         return node.value if isinstance(node, LiteralSpec) else size
-    if isinstance(node, OpaqueSpec):
+    if isinstance(node, OpaqueSpec | UnknownSpec):
         raise UsageError(
             f"the batch spec holds {node.body()}, and an object of that type cannot be generated from a spec",
             "Give the batch as a function that returns it: --lightning-batch path/to/file.py:function",
@@ -78,7 +79,8 @@ def _container(
     if isinstance(node, DictSpec):
         return {key: build(item, size, generator) for key, item in node.items}
     if isinstance(node, ObjectSpec):
-        return make_object(node.type_name, {key: build(item, size, generator) for key, item in node.items})
+        values = {key: build(item, size, generator) for key, item in node.items}
+        return node.cls(**values) if node.cls else make_object(node.type_name, values)
     items = [build(item, size, generator) for item in node.items]
     return items if isinstance(node, ListSpec) else tuple(items)
 

@@ -12,10 +12,10 @@ from typing import Any
 from lightning_conformance.errors import SubjectError, UsageError
 from lightning_conformance.lightning_api import LightningPackage, is_datamodule, package_of
 from lightning_conformance.subjects.arguments import parse_init
-from lightning_conformance.subjects.batch_spec import BatchSpec, TensorSpec, parse_batch_spec, spec_of
+from lightning_conformance.subjects.batch_spec import BatchSpec, parse_batch_spec, spec_of
 from lightning_conformance.subjects.config import configured_class, load_config
 from lightning_conformance.subjects.construct import Constructor
-from lightning_conformance.subjects.inference import infer_batch
+from lightning_conformance.subjects.feeding import SpecStore, inferred_source, own_source, with_own_classes
 from lightning_conformance.subjects.own_loaders import first_own_batch
 from lightning_conformance.subjects.sources import (
     BatchSource,
@@ -27,6 +27,21 @@ from lightning_conformance.subjects.sources import (
 from lightning_conformance.subjects.target import Target, parse_target
 
 _TARGET_LIKE = re.compile(r"^[^\s\[\]{}()<>,]+:[A-Za-z_][\w.]*$")
+
+
+@dataclass(frozen=True)
+class SearchLimits:
+    """What finding a batch may cost.
+
+    Args:
+        attempts: Training steps that may be tried to infer one.
+        seconds: Seconds that inferring one may take.
+        data_seconds: Seconds that the first batch of own dataloaders may take; None for no limit.
+    """
+
+    attempts: int = 200
+    seconds: float = 20.0
+    data_seconds: float | None = 30.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,8 @@ class Subject:
         options: What the user said about it.
         base: The folder that relative paths start from.
         name: A label for an object that no target names.
+        limits: What finding a batch may cost.
+        specs: Remembers what was inferred, where the caller has such a memory.
 
     ``own_data_fails`` becomes true when the module's own dataloaders were tried and do not work here.
     """
@@ -65,7 +82,11 @@ class Subject:
     options: SubjectOptions = field(default_factory=SubjectOptions)
     base: Path = field(default_factory=Path.cwd)
     name: str = ""
+    limits: SearchLimits = field(default_factory=SearchLimits)
+    specs: SpecStore | None = None
     own_data_fails: bool = field(default=False, init=False)
+    doubts: tuple[str, ...] = field(default=(), init=False)
+    _remembered: str = field(default="", init=False, repr=False)
     _found: BatchSource | SubjectError | None = field(default=None, init=False, repr=False)
 
     @cached_property
@@ -145,7 +166,7 @@ class Subject:
 
     @property
     def source(self) -> BatchSource:
-        """What feeds the module: the user's words, its own loaders, or inference, in this order.
+        """What feeds the module: the user's words, its own data, or inference, in this order.
 
         Raises:
             UsageError: A batch spec or a target that cannot be read.
@@ -164,7 +185,25 @@ class Subject:
     def _find_source(self) -> BatchSource:
         if self.options.batch is not None:
             return self._given_source(self.options.batch)
-        return self._own_source() or self._inferred_source()
+        own = own_source(self)
+        if own is not None:
+            return own
+        source, self._remembered = inferred_source(self)
+        return source
+
+    def renew_source(self) -> bool:
+        """Forget a batch spec that an earlier run inferred, so that :attr:`source` searches again.
+
+        Returns:
+            Whether there was one: what was remembered must not become a verdict.
+        """
+        if not self._remembered or self.specs is None:
+            return False
+        self.specs.forget(self._remembered)
+        self._remembered, self._found, self.doubts = "", None, ()
+        self.notes.clear()
+        self.notes.append("The batch that an earlier run inferred no longer fits; it was inferred anew.")
+        return True
 
     def _given_source(self, given: Any) -> BatchSource:
         seed = self.options.seed
@@ -172,7 +211,7 @@ class Subject:
             return from_function(given, "batch", seed) if callable(given) else from_batch(given, "batch")
         named = self._read_batch(given)
         if isinstance(named, BatchSpec):
-            return from_spec(named, "--lightning-batch", seed)
+            return from_spec(with_own_classes(named, self), "--lightning-batch", seed)
         if is_datamodule(named) or is_datamodule(type(named)):
             return self._datamodule_source(named() if isinstance(named, type) else named, given)
         return from_function(named, given, seed)
@@ -187,49 +226,8 @@ class Subject:
         return named
 
     def _datamodule_source(self, datamodule: Any, origin: str) -> BatchSource:
-        batch = first_own_batch(self.build, self.package, datamodule)
+        batch = first_own_batch(self.build, self.package, datamodule, self.limits.data_seconds)
         return LoaderBatches(origin, str(spec_of(batch)), datamodule, batch)
-
-    def _own_source(self) -> BatchSource | None:
-        if not self.package.is_overridden("train_dataloader", self.sample):
-            return None
-        try:
-            batch = first_own_batch(self.build, self.package)
-        except SubjectError as error:
-            self.own_data_fails = True
-            self.notes.append(f"Its own train_dataloader could not be used: {error.message}")
-            return None
-        return LoaderBatches("its own train_dataloader", str(spec_of(batch)), None, batch)
-
-    def _inferred_source(self) -> BatchSource:
-        found = infer_batch(self._build_without_data, first_leaf=self._example_leaf())
-        self.notes.extend(found.doubts)
-        return from_spec(found.spec, "inferred", self.options.seed, inferred=True)
-
-    def _build_without_data(self) -> Any:
-        """A fresh instance whose ``prepare_data`` may fail: a search for batches does not need its data."""
-        module = self.build()
-        if self.package.is_overridden("prepare_data", module):
-            prepare = module.prepare_data
-
-            def prepare_data() -> None:
-                if self.own_data_fails:
-                    return
-                try:
-                    prepare()
-                except Exception as error:
-                    self.own_data_fails = True
-                    self.notes.append(f"Its own prepare_data fails, and was left out: {error}")
-
-            module.prepare_data = prepare_data
-        return module
-
-    def _example_leaf(self) -> TensorSpec | None:
-        example = getattr(self.sample, "example_input_array", None)
-        if example is None:
-            return None
-        tensors = spec_of(example).symbolic().tensors
-        return tensors[0] if tensors else None
 
     @cached_property
     def notes(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -226,11 +227,14 @@ def _fed(draft: Draft, path: Path, leaves: dict[Path, torch.Tensor], trace: Trac
             trace.pending = trace.pending or revealed
 
         return Probe(path, notify, draft.claims, draft.denied)
-    if draft.kind == "none":
-        return None
+    if draft.literal is not None:
+        return draft.literal.value
     items = {key: _fed(child, (*path, key), leaves, trace) for key, child in draft.children}
     if draft.kind in ("tuple", "list"):
         return (tuple if draft.kind == "tuple" else list)(items.values())
+    if draft.cls is not None:
+        with contextlib.suppress(Exception):
+            return draft.cls(**{str(key): item for key, item in items.items()})
     if draft.kind == "object":
         return ProbedObject(path, items, trace, draft.optional)
     # A class of its own for each dict, as transfers rebuild a mapping from its class and items alone.

@@ -18,7 +18,7 @@ from lightning_conformance.subjects.batch_nodes import (
 
 Key: TypeAlias = "int | str"
 Path: TypeAlias = "tuple[Key, ...]"
-Kind: TypeAlias = Literal["unknown", "tensor", "tuple", "list", "dict", "object", "none"]
+Kind: TypeAlias = Literal["unknown", "tensor", "tuple", "list", "dict", "object", "literal"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Draft:
         claims: What an unknown node says it is when it is asked: ``mapping``, ``list``, ``tuple``.
         denied: What it said that it is not.
         optional: Keys that were asked for with a default, and are left out.
+        cls: The class of an object, where it is known.
+        literal: What a leaf is that is no tensor, where it is known.
     """
 
     kind: Kind = "unknown"
@@ -44,6 +46,8 @@ class Draft:
     claims: str = ""
     denied: frozenset[str] = frozenset()
     optional: frozenset[Key] = frozenset()
+    cls: type | None = None
+    literal: LiteralSpec | None = None
 
     def at(self, path: Path) -> Draft:
         """The node at ``path``."""
@@ -82,17 +86,18 @@ def grown_tuple(names: tuple[str | None, ...], node: Draft | None = None) -> Dra
 
 def finished(draft: Draft, unused: TensorSpec) -> Node:
     """The node of a batch spec that ``draft`` stands for; ``unused`` takes the place of unknowns."""
+    if draft.literal is not None:
+        return draft.literal
     if draft.kind in ("unknown", "tensor"):
         return replace(draft.spec or unused, name=None)
     if draft.kind == "tuple":
         return TupleSpec(_items(draft, unused))
     if draft.kind == "list":
         return ListSpec(_items(draft, unused))
-    if draft.kind == "none":
-        return LiteralSpec(None)
     pairs = tuple((key, finished(child, unused)) for key, child in draft.children)
     if draft.kind == "object":
-        return ObjectSpec("Batch", tuple((str(key), node) for key, node in pairs))
+        type_name = draft.cls.__name__ if draft.cls else "Batch"
+        return ObjectSpec(type_name, tuple((str(key), node) for key, node in pairs), cls=draft.cls)
     return DictSpec(pairs)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import torch
 from lightning_conformance.deadline import deadline
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.lightning_api import LightningPackage, package_of
-from lightning_conformance.subjects.batch_nodes import TensorSpec, map_tensors
+from lightning_conformance.subjects.batch_nodes import Node, TensorSpec, map_tensors
 from lightning_conformance.subjects.batch_spec import BatchSpec, describe
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, finished
@@ -26,6 +27,7 @@ from lightning_conformance.subjects.inference.live import (
 )
 from lightning_conformance.subjects.inference.outcome import Inference, ModuleOwnError, OutOfTime
 from lightning_conformance.subjects.inference.search import Report, Search, label
+from lightning_conformance.subjects.inference.seeds import Examples, drafts_of, reconciled
 from lightning_conformance.subjects.tracebacks import user_frames
 
 BATCH_SIZES = (5, 8)  # a prime first; an even one where the module splits the batch
@@ -37,7 +39,8 @@ def infer_batch(
     *,
     budget_attempts: int = 200,
     budget_seconds: float = 20.0,
-    first_leaf: TensorSpec | None = None,
+    example: Node | None = None,
+    seed: Node | None = None,
 ) -> Inference:
     """Search a batch with which the module's ``training_step`` runs.
 
@@ -45,7 +48,9 @@ def infer_batch(
         build: Makes a fresh instance of the module.
         budget_attempts: Training steps that may be tried.
         budget_seconds: Seconds that the search may take.
-        first_leaf: The first input, where it is known (from ``example_input_array``).
+        example: Inputs that are known: a tensor, a tuple of them, or a dict (``example_input_array``).
+        seed: What is known of the whole batch, with :class:`UnknownSpec` for what is not (an annotation). The search
+            starts from it, and starts anew from nothing where that leads nowhere.
 
     Returns:
         A spec with which a real fit ran.
@@ -55,7 +60,7 @@ def infer_batch(
         ModuleOwnError: The module raises whatever it is given.
     """
     started = time.monotonic()
-    run = _Run(build, budget_attempts, started + budget_seconds, first_leaf)
+    run = _Run(build, budget_attempts, started + budget_seconds, Examples(example), seed)
     try:
         with quiet_and_traceless() as folder, deadline(budget_seconds, OutOfTime):
             verified = run.search(folder)
@@ -70,14 +75,43 @@ def infer_batch(
 class _Run:
     """One call of ``infer_batch``."""
 
-    def __init__(self, build: Callable[[], Any], budget: int, deadline: float, first_leaf: TensorSpec | None) -> None:
-        self.build, self.budget, self.deadline, self.first_leaf = build, budget, deadline, first_leaf
+    def __init__(
+        self, build: Callable[[], Any], budget: int, deadline: float, examples: Examples, seed: Node | None
+    ) -> None:
+        self.build, self.budget, self.deadline, self.examples = build, budget, deadline, examples
+        self.seed, self.start = seed, 0
         self.count = 0
         self.reports: list[Report] = []
         self.rejected: Exception | None = None
         self.late = ""
 
     def search(self, folder: str) -> Inference | None:
+        """Search from what is known, then from nothing; half of what is left is for each start."""
+        budget, end = self.budget, self.deadline
+        for number in range(len(drafts_of(self.seed, 0))):
+            self.start = number
+            self.budget = self.count + (budget - self.count) // 2
+            self.deadline = (time.monotonic() + end) / 2
+            found = None
+            with contextlib.suppress(ModuleOwnError):  # the annotation may be what is wrong
+                found = self._search_sizes(folder)
+            self.budget, self.deadline = budget, end
+            if found is not None:
+                return self._agreeing(found, folder)
+        self.seed = None
+        return self._search_sizes(folder)
+
+    def _agreeing(self, found: Inference, folder: str) -> Inference:
+        """With the dimensions and dtypes of the annotation, too, if the fit runs with them."""
+        assert self.seed is not None
+        root = reconciled(found.spec.root, self.seed)
+        if root == found.spec.root:
+            return replace(found, seeded=True)
+        agreed = replace(found, spec=replace(found.spec, root=root), seeded=True)
+        doubt = "the annotation of the batch says otherwise, and no step runs with what it says"
+        return self.verify(agreed, folder) or replace(found, doubts=(*found.doubts, doubt), seeded=True)
+
+    def _search_sizes(self, folder: str) -> Inference | None:
         """Search with one batch size after the other, on one instance each."""
         for size in BATCH_SIZES:
             for batch_idx in (0, 1):
@@ -99,7 +133,8 @@ class _Run:
         def body(live: LiveStep) -> None:
             live.rest = (batch_idx, *live.rest[1:]) if live.rest else ()
             attempts = Attempts(live, size, self.deadline)
-            search = Search(attempts, self.budget - self.count, self.first_leaf)
+            start = drafts_of(self.seed, size)[self.start] if self.seed else None
+            search = Search(attempts, self.budget - self.count, self.examples, start)
             self.reports.append(search.report)
             try:
                 search.go()
@@ -209,6 +244,11 @@ def describe_draft(draft: Draft) -> str:
     items = [(key, child.name, describe_draft(child)) for key, child in draft.children]
     if draft.kind == "tuple":
         return "(" + ", ".join(f"{name}: {text}" if name else text for _, name, text in items) + ")"
+    if draft.literal is not None:
+        return draft.literal.body()
+    if draft.kind == "object":
+        type_name = draft.cls.__name__ if draft.cls else "Batch"
+        return f"{type_name}(" + ", ".join(f"{key}: {text}" for key, _, text in items) + ")"
     return "{" + ", ".join(f"{key}: {text}" for key, _, text in items) + "}"
 
 

@@ -18,6 +18,7 @@ from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_tuple
 from lightning_conformance.subjects.inference.probes import Revealed
+from lightning_conformance.subjects.inference.seeds import Examples
 from lightning_conformance.subjects.inference.solving import Solver, current_spec, stand_in
 from lightning_conformance.subjects.inference.structure import revealed_drafts
 from lightning_conformance.subjects.inference.tracing import Mismatch, RankRevealed
@@ -58,18 +59,19 @@ class Search:
     Args:
         attempts: Runs them.
         budget: How many attempts there may be.
-        first_leaf: The first tensor of the batch, where it is known.
+        examples: Tensors of the batch that are known.
+        start: The draft to start from.
     """
 
-    def __init__(self, attempts: Attempts, budget: int, first_leaf: TensorSpec | None = None) -> None:
-        self.attempts, self.budget, self.first_leaf = attempts, budget, first_leaf
+    def __init__(self, attempts: Attempts, budget: int, examples: Examples, start: Draft | None = None) -> None:
+        self.attempts, self.budget, self.examples = attempts, budget, examples
         self.batch = attempts.batch
         self.report = Report()
         self._order = itertools.count()
         self._queue: list[tuple[float, int, int, Draft]] = []
         self._furthest, self._idle = (0, 0), 0
         self._errors: dict[str, set[Draft]] = {}
-        self._push(Draft(), 0, 0)
+        self._push(start or Draft(), 0, 0)
 
     def _push(self, draft: Draft, penalty: float, progress: int) -> None:
         draft = self._seeded(draft)
@@ -77,12 +79,10 @@ class Search:
             heapq.heappush(self._queue, (penalty, -progress, next(self._order), draft))
 
     def _seeded(self, draft: Draft) -> Draft:
-        """A draft whose first tensor is the one that is known, as long as nothing spoke against it."""
-        path, node = next(draft.leaves(), ((), draft))
-        if self.first_leaf is None or node.kind != "tensor" or node.spec is not None:
-            return draft
-        shape = (self.batch, *self.first_leaf.shape[1:]) if self.first_leaf.shape else ()
-        return draft.with_spec(path, replace(self.first_leaf, shape=shape))
+        """A draft whose tensors are the known ones, as long as nothing spoke against them."""
+        return self.examples.fitted(
+            draft, self.batch, lambda node: node.kind == "tensor" and node.spec is None and node.rank == 1
+        )
 
     def go(self) -> Report:
         """Search until a batch is spotless, the queue or the budget empty, or the module at fault."""
