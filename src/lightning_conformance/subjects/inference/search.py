@@ -20,7 +20,7 @@ from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_t
 from lightning_conformance.subjects.inference.probes import Revealed
 from lightning_conformance.subjects.inference.seeds import Examples
 from lightning_conformance.subjects.inference.solving import Solver, current_spec, stand_in
-from lightning_conformance.subjects.inference.structure import revealed_drafts
+from lightning_conformance.subjects.inference.structure import completed_drafts, revealed_drafts
 from lightning_conformance.subjects.inference.tracing import Mismatch, RankRevealed
 
 OWN_ERRORS = (NameError, ImportError, RecursionError)
@@ -71,6 +71,7 @@ class Search:
         self._queue: list[tuple[float, int, int, Draft]] = []
         self._furthest, self._idle = (0, 0), 0
         self._errors: dict[str, set[Draft]] = {}
+        self._suspect: Outcome | None = None
         self._push(start or Draft(), 0, 0)
 
     def _push(self, draft: Draft, penalty: float, progress: int) -> None:
@@ -102,12 +103,14 @@ class Search:
             if self._is_stuck(outcome):
                 break
             if outcome.error is not None and self._is_own(outcome, outcome.error) and self.report.best is None:
-                self.report.own = outcome
-                break
+                if not outcome.draft.has_choices:
+                    self.report.own = outcome
+                    break
+                self._suspect = outcome  # unless another choice leads further
             for rank, child in enumerate(self._children(outcome)):
                 self._push(child, penalty + rank, outcome.trace.operations)
-        if self.report.best is None and self._is_always_the_same():
-            self.report.own = self.report.furthest
+        if self.report.best is None and (self._is_always_the_same() or self._suspect is self.report.furthest):
+            self.report.own = self.report.own or self.report.furthest
         return self.report
 
     def _is_stuck(self, outcome: Outcome) -> bool:
@@ -157,8 +160,6 @@ class Search:
             return False
         same = self._errors.setdefault(_signature(error), set())
         same.add(outcome.draft)
-        if outcome.draft.has_choices and self._queue:
-            return False
         if not outcome.trace.used and not outcome.trace.last_shape and outcome.draft.kind != "unknown":
             return not isinstance(error, TypeError | ValueError | IndexError | KeyError)
         if stop is not None and stop.error is error:
@@ -182,6 +183,8 @@ class Search:
 
     def _after_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
         draft, stop = outcome.draft, outcome.trace.stop
+        if "NoneType" in str(error):
+            yield from completed_drafts(draft)
         if isinstance(error, TypeError | ValueError) and CONTAINER.search(str(error)):
             for path, node in draft.leaves():
                 if path and node.kind == "unknown":

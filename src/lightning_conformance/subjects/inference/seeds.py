@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -49,9 +50,17 @@ def _draft(node: Node, batch: int, whole: bool, name: str | None = None) -> Draf
             (key, _draft(item, batch, whole, str(key))) for key, item in node.items
         )
         if isinstance(node, ObjectSpec):
-            return Draft("object", pairs, name=name, cls=node.cls)
+            return Draft("object", pairs, name=name, cls=node.cls, optional=frozenset(_defaulted(node)))
         return Draft("dict", pairs, name=name)
     return Draft(name=name)
+
+
+def _defaulted(node: ObjectSpec) -> set[Key]:
+    """The fields of a known class that are left to their defaults."""
+    if node.cls is None:
+        return set()
+    fields = getattr(node.cls, "_fields", None) or [f.name for f in dataclasses.fields(node.cls) if f.init]
+    return set(fields) - {name for name, _ in node.items}
 
 
 def _tensor_draft(node: TensorSpec | UnknownSpec, batch: int, whole: bool, name: str | None) -> Draft:
@@ -66,6 +75,11 @@ def _tensor_draft(node: TensorSpec | UnknownSpec, batch: int, whole: bool, name:
     shape = tuple(batch if dim == "B" else FILLER if dim is None else dim for dim in node.shape)
     spec = node if isinstance(node, TensorSpec) else TensorSpec(shape, node.dtype or "float")
     return Draft("tensor", spec=replace(spec, shape=shape, name=None), name=name)
+
+
+def draft_of(seed: Node, name: str | None = None) -> Draft:
+    """The draft of a partly known tree, with stand-ins for what is not known in full."""
+    return _draft(seed, 0, whole=False, name=name)
 
 
 def reconciled(found: Node, seed: Node) -> Node:

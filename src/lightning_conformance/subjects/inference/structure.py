@@ -5,10 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any
 
-from lightning_conformance.subjects.inference.drafts import Draft, grown_tuple
+from lightning_conformance.subjects.annotations import node_of_annotation
+from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_tuple
 from lightning_conformance.subjects.inference.probes import Revealed
+from lightning_conformance.subjects.inference.seeds import draft_of
 
 
 def revealed_drafts(draft: Draft, revealed: Revealed, module: Any) -> Iterator[Draft]:
@@ -19,8 +22,39 @@ def revealed_drafts(draft: Draft, revealed: Revealed, module: Any) -> Iterator[D
         revealed: How its unknown part was used.
         module: The module under test.
     """
-    for node in _nodes(draft.at(revealed.path), revealed, module):
+    found = draft.at(revealed.path)
+    for node in [*_annotated(found, revealed), *_nodes(found, revealed, module)]:
         yield draft.put(revealed.path, node)
+
+
+def completed_drafts(draft: Draft) -> Iterator[Draft]:
+    """The drafts with one more of the parts that were left out, where their class gives them a default."""
+    yield from _completed(draft, draft, ())
+
+
+def _completed(draft: Draft, node: Draft, path: Path) -> Iterator[Draft]:
+    if node.cls is not None:
+        for key in sorted(node.optional, key=str):
+            child = (key, Draft(name=str(key)))
+            fuller = replace(node, children=(*node.children, child), optional=node.optional - {key})
+            yield draft.put(path, fuller)
+    for key, child_node in node.children:
+        yield from _completed(draft, child_node, (*path, key))
+
+
+def _annotated(node: Draft, revealed: Revealed) -> Iterator[Draft]:
+    """What the annotation says, where it names more than the use."""
+    if revealed.annotation is None or node.claims or node.denied:
+        return
+    known = draft_of(node_of_annotation(revealed.annotation), node.name)
+    names = revealed.names[0] if revealed.how == "tuple" else ()
+    if known.kind in ("tuple", "list") and len(names) in (0, len(known.children)):
+        children = ((key, replace(child, name=name)) for (key, child), name in zip_longest(known.children, names))
+        yield replace(known, children=tuple(children)) if names else known
+    elif known.kind == "object" or (known.kind == "dict" and (known.children or revealed.how == "class")):
+        yield known
+    elif known.kind == "tensor" and revealed.how in ("index", "length", "slice"):
+        yield replace(node, kind="tensor", rank=known.rank)
 
 
 def _nodes(node: Draft, revealed: Revealed, module: Any) -> Iterator[Draft]:
