@@ -186,6 +186,19 @@ def _indexed(context: Context, args: Any, kwargs: Any) -> Found:
     return found
 
 
+def _reshaped(context: Context, args: Any, kwargs: Any) -> Found:
+    """``view`` to sizes that are all named: the leaf likely has them, or is flat behind the batch dimension."""
+    operand, sizes = args[0], args[1:] or (kwargs.get("shape", ()),)
+    sizes = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], list | tuple) else sizes
+    if not context.is_unknown(operand) or len(sizes) < 2 or not all(isinstance(n, int) and n > 0 for n in sizes):
+        return []
+    total = torch.Size(sizes).numel()
+    if sizes[0] != context.batch:
+        return []
+    flat = (context.batch, total // context.batch)
+    return [(operand, Expectation((tuple(sizes), flat), lambda s: torch.Size(s).numel() == total, "any"))]
+
+
 def _mask_of(shape: Shape) -> Expectation:
     """A mask over the leading dimensions of ``shape``, both values present."""
     goals = tuple(shape[:rank] for rank in range(1, len(shape) + 1))
@@ -262,6 +275,7 @@ RULES: dict[Any, Callable[[Context, Any, Any], Found]] = {
     torch.stack: _joined,
     torch.concat: _joined,
 }
+RULES.update(dict.fromkeys([T.view, T.reshape, torch.reshape], _reshaped))
 RULES.update(dict.fromkeys([torch.matmul, T.matmul, T.__matmul__, torch.mm, T.mm], _matmul))
 RULES.update(
     dict.fromkeys(

@@ -19,9 +19,9 @@ from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_tuple
 from lightning_conformance.subjects.inference.probes import Revealed
 from lightning_conformance.subjects.inference.seeds import Examples
-from lightning_conformance.subjects.inference.solving import Solver, current_spec, stand_in
+from lightning_conformance.subjects.inference.solving import Solver, current_spec, is_lengths, stand_in
 from lightning_conformance.subjects.inference.structure import completed_drafts, revealed_drafts
-from lightning_conformance.subjects.inference.tracing import Mismatch, RankRevealed
+from lightning_conformance.subjects.inference.tracing import Mismatch, RankRevealed, Stop
 
 OWN_ERRORS = (NameError, ImportError, RecursionError)
 OWN_UNLESS_OF_A_LEAF = (NotImplementedError, OSError, KeyError)
@@ -191,19 +191,28 @@ class Search:
                     yield draft.put(path, replace(node, kind="tensor"))
         if stop is not None and stop.error is error:
             solver = Solver(outcome.trace, draft, self.batch, self.attempts.seen)
-            for operand, leaves in stop.operands:
-                for path in _unknown_first(draft, leaves):
-                    for spec in solver.for_failure(stop, operand, path, stop.args, stop.kwargs):
-                        yield _fed_with(draft, path, spec, self.batch)
+            for operand, path in self._nearest_first(outcome, stop):
+                for spec in solver.for_failure(stop, operand, path, stop.args, stop.kwargs):
+                    yield _fed_with(draft, path, spec, self.batch)
         else:
             yield from self._after_python_error(outcome, error)
         for path in _unknown_first(draft, outcome.trace.used):
             node = draft.at(path)
-            if node.spec is None and node.rank < 5:
+            if node.spec is None and node.rank < 5 and not is_lengths(node):
                 yield draft.put(path, replace(node, rank=node.rank + 1))
             elif node.spec is not None:
                 for rank in (2, 3, 4, 1):
                     yield draft.with_spec(path, replace(node.spec, shape=stand_in(rank, self.batch).shape))
+
+    def _nearest_first(self, outcome: Outcome, stop: Stop) -> list[tuple[Any, Path]]:
+        """Operands and their leaves: those not known yet, then those that the fewest operations lie between."""
+        draft, trace = outcome.draft, outcome.trace
+        pairs = [(operand, path) for operand, leaves in stop.operands for path in _unknown_first(draft, leaves)]
+
+        def distance(pair: tuple[Any, Path]) -> tuple[bool, int]:
+            return draft.at(pair[1]).spec is not None, len(trace.chain(*pair))
+
+        return sorted(pairs, key=distance)
 
     def _after_python_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
         """Errors that no torch operation raised: an unpacked shape, a missing argument."""

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.batch_values import draw_tensor
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.expectations import SIDE, TIME, Expectation, Shape
-from lightning_conformance.subjects.inference.shapes import preimages
+from lightning_conformance.subjects.inference.shapes import preimages, resized
 from lightning_conformance.subjects.inference.tracing import Stop, Trace, tensors_in
 from lightning_conformance.subjects.inference.unchecked import is_safe
 
@@ -58,9 +59,11 @@ PLAIN = frozenset(
 )  # functions that leave the shape as it is
 ALTERNATIVES = 4
 REPLAYS = 300
+LARGEST = 1024  # of the sizes that a message names
 STAND_INS = {0: (), 1: (TIME + 4,), 2: (TIME + 4, 8), 3: (3, SIDE, SIDE), 4: (3, 8, SIDE, SIDE)}
-SINGLE_NAMES = ("user", "item", "idx", "index", "label", "class", "target", "cat", "genre", "movie", "step")
+SINGLE_NAMES = re.compile(r"user|item|idx|index|label|class|target|^cat(?!s)|category|genre|movie|step")
 LENGTHS = re.compile(r"(^|_)(len|lens|length|lengths)(_|$)|(?<=[a-z])(Len|Lens|Length|Lengths)$")
+SIZES_TOLD = re.compile(r"(?<![\w.])\d{1,4}(?![\w.])|(?<=\dx)\d+|\d+(?=x\d)")  # 4, 1x11
 FEW = torch.Generator()
 
 
@@ -69,9 +72,14 @@ def stand_in(rank: int, batch: int) -> TensorSpec:
     return TensorSpec((batch, *STAND_INS[min(max(rank - 1, 0), 4)]))
 
 
+def is_lengths(node: Draft) -> bool:
+    """Whether a leaf is called lengths."""
+    return bool(LENGTHS.search(node.name or ""))
+
+
 def current_spec(node: Draft, batch: int) -> TensorSpec:
     """What a leaf is fed as: what is known of it, else what its name says, else a stand-in."""
-    if node.spec is None and node.rank == 1 and LENGTHS.search(node.name or ""):
+    if node.spec is None and node.rank == 1 and is_lengths(node):
         return TensorSpec((batch,), "int", TIME, TIME + 1)
     return node.spec or stand_in(node.rank, batch)
 
@@ -125,7 +133,7 @@ class Solver:
             return rows is None or rows.dim() == 0 or self.batch in rows.shape[:2]
 
         others = [tuple(t.shape) for t, _ in stop.operands if t is not operand]
-        specs = self._failing(path, operand, others)
+        specs = chain(self._as_told(path, stop), self._failing(path, operand, others))
         return self._first(path, specs, lambda leaf: self._passes(operand, path, leaf, runs), 2)
 
     def _passes(
@@ -169,7 +177,7 @@ class Solver:
         return rows
 
     def _goals(self, wanted: Expectation, name: str | None) -> tuple[Shape, ...]:
-        is_single = wanted.sequence and name is not None and any(n in name.lower() for n in SINGLE_NAMES)
+        is_single = wanted.sequence and name is not None and bool(SINGLE_NAMES.search(name.lower()))
         return tuple(sorted(wanted.shapes, key=len)) if is_single else wanted.shapes
 
     def is_reshaped(self, operand: torch.Tensor, path: Path) -> bool:
@@ -187,6 +195,16 @@ class Solver:
                 yield replace(base, shape=shape)
             for candidate in preimages(goal, self.batch, reshaped, shape if base is node.spec else None):
                 yield replace(base, shape=candidate)
+
+    def _as_told(self, path: Path, stop: Stop) -> Iterator[TensorSpec]:
+        """The sizes that the error's own message names, in the place of the leaf's."""
+        if isinstance(stop.error, IndexError):
+            return  # about ranks and positions, not sizes
+        told = [int(number) for number in SIZES_TOLD.findall(str(stop.error))]
+        sizes = tuple(dict.fromkeys(n for n in told if 0 < n <= LARGEST and n != self.batch))[:6]
+        known = current_spec(self.draft.at(path), self.batch)
+        for shape in resized(tuple(int(d) for d in known.shape), sizes):
+            yield replace(known, shape=shape)
 
     def _failing(self, path: Path, operand: torch.Tensor, others: list[Shape]) -> Iterator[TensorSpec]:
         node = self.draft.at(path)
@@ -232,6 +250,8 @@ def _bases(known: TensorSpec | None, wanted: Expectation) -> list[TensorSpec]:
 def _named_bases(node: Draft, wanted: Expectation) -> list[TensorSpec]:
     """Where the consumer says little, the leaf's name may say more."""
     name = (node.name or "").lower()
+    if is_lengths(node) and node.spec is None and wanted.low is None:
+        return [TensorSpec((), "int", TIME, TIME + 1)]
     if node.spec is not None or not wanted.weak or wanted.kind == "int" or wanted.whole:
         return []
     if "mask" in name:
