@@ -155,6 +155,7 @@ def test_refined(name, found, better):
         ("lengths", "int[B]<2", {"x": "float[B,1,80,31]"}, "int[B] in 1..31 falling"),
         ("lengths", "int[B]<2", {"y": "int[B]<2"}, "int[B]<2"),
         ("lengths", "int[B] in 3..7", {"x": "float[B,9]"}, "int[B] in 3..7 falling"),
+        ("lengths", "int[B]<8", {}, "int[B] in 1..7 falling"),
         ("wav_lens", "float[B]", {}, "float[B] in 0.1..1"),
         ("edge_index", "int[2,40]<2", {"x": "float[20,8]"}, "int[2,40]<20"),
         ("edge_index", "int[2,40]<90", {"x": "float[20,8]"}, "int[2,40]<20"),

@@ -161,7 +161,8 @@ def _lengths(spec: TensorSpec, name: str, others: Mapping[str, TensorSpec]) -> T
     if not spec.is_whole or spec.dtype == "bool" or spec.whole or len(spec.shape) != 1 or spec.form is not None:
         return _fraction(spec, name, others)
     if not _is_any_whole(spec):
-        return replace(spec, form="falling")
+        is_from_zero = spec.low in (None, 0) and spec.high is not None
+        return replace(spec, low=1 if is_from_zero else spec.low, form="falling")
     longest = _longest(name, others)
     return spec if longest is None else replace(spec, low=1, high=longest + 1, form="falling")
 
