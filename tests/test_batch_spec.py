@@ -43,6 +43,7 @@ NOTATIONS = [
     "x: float[20,3], batch: int[20]<B=4 rising, num_graphs: B",
     "float[B,3,4] boxes in 0..1",
     "bool[B,7] prefix, int[B,7]<2 prefix, float[B,7]<2 prefix",
+    "bool[B,7] suffix",
     "float[B,10] simplex",
     "{B: B=3, '[B]': B, x: B(B: float[2])}",
 ]
@@ -101,6 +102,7 @@ def test_one_canonical_spelling(text, same):
         ("float[B,3] simplex in 0..1", 12, "without a range"),
         ("int[B,3] simplex", 10, "floats without a range"),
         ("float[B,3] prefix", 12, "a mask for prefix"),
+        ("int[B,3]<B suffix", 12, "a mask for suffix"),
         ("int[B,3] prefix <5", 10, "a mask for prefix"),
         ("int[] rising", 7, "a dimension for rising"),
         ("complex[B] rising", 12, "no rising with complex"),
@@ -207,6 +209,11 @@ def test_masks_begin_with_ones(text, size):
         assert (rows.diff(dim=1) <= 0).all() and (rows[:, 0] == 1).all()
         assert rows.all(dim=1).any()
         assert len(rows) == 1 or not rows.all()
+
+
+def test_masks_of_padding_are_what_the_others_leave_out():
+    rows = generate("bool[B,7] suffix")
+    assert torch.equal(~rows, generate("bool[B,7] prefix"))
 
 
 def test_mask_of_a_single_sample():
@@ -358,7 +365,8 @@ def test_samples_are_described_by_what_all_of_them_show():
 
 
 @pytest.mark.parametrize(
-    "text", ["int[B] in 1..7 falling", "bool[B,7] prefix", "int[B,7]<2 prefix", "float[B,10] simplex"]
+    "text",
+    ["int[B] in 1..7 falling", "bool[B,7] suffix", "bool[B,7] prefix", "int[B,7]<2 prefix", "float[B,10] simplex"],
 )
 def test_forms_are_seen_in_a_concrete_batch(text):
     spec = parse_batch_spec(text)

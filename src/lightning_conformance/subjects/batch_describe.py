@@ -109,13 +109,17 @@ def _are_lengths(tensor: torch.Tensor, low: int) -> bool:
     return is_column and bool((tensor[1:] <= tensor[:-1]).all() and tensor[0] > tensor[-1])
 
 
-def _form_of_mask(tensor: torch.Tensor) -> Literal["prefix"] | None:
-    """Whether each row of a mask has its ones first, and some row has zeros, too."""
+def _form_of_mask(tensor: torch.Tensor) -> Literal["prefix", "suffix"] | None:
+    """Whether the ones come first in each row of a mask, or the zeros do, and not all rows are full of them."""
     if tensor.dim() < 2 or tensor.shape[-1] < 2 or tensor.numel() < FEW_VALUES:
         return None
     rows = tensor.to(torch.int8).flatten(0, -2)
-    is_prefix = bool((rows[:, 0] == 1).all() and (rows[:, 1:] <= rows[:, :-1]).all())
-    return "prefix" if is_prefix and len(rows) > 1 and bool((rows == 0).any()) else None
+    if len(rows) < 2 or bool((rows == rows[0, 0]).all()):
+        return None
+    if bool((rows[:, 0] == 1).all() and (rows[:, 1:] <= rows[:, :-1]).all()):
+        return "prefix"
+    is_suffix = bool((rows[:, 0] == 0).all() and (rows[:, 1:] >= rows[:, :-1]).all())
+    return "suffix" if is_suffix else None
 
 
 def _sums_to_one(tensor: torch.Tensor) -> bool:

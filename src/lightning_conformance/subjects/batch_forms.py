@@ -30,6 +30,11 @@ def prefix(spec: TensorSpec, shape: tuple[int, ...], generator: torch.Generator)
     return (torch.arange(width) < lengths[:, None]).reshape(shape)
 
 
+def suffix(spec: TensorSpec, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    """Zeros, then ones: what a prefix leaves out."""
+    return prefix(spec, shape, generator) == 0
+
+
 def simplex(spec: TensorSpec, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
     """Positive fractions that sum to one along the last dimension."""
     return torch.randn(shape, generator=generator, dtype=torch.float64).softmax(dim=-1)
@@ -50,6 +55,7 @@ def boxes(spec: TensorSpec, shape: tuple[int, ...], generator: torch.Generator) 
 
 DRAWN: dict[Form | None, Callable[[TensorSpec, tuple[int, ...], torch.Generator], torch.Tensor]] = {
     "prefix": prefix,
+    "suffix": suffix,
     "simplex": simplex,
     "boxes": boxes,
 }

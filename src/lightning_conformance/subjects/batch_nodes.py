@@ -29,7 +29,7 @@ DTYPES: dict[str, torch.dtype] = {
 DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 Dim: TypeAlias = "int | Literal['B']"
-Form = Literal["rising", "falling", "prefix", "simplex", "boxes"]
+Form = Literal["rising", "falling", "prefix", "suffix", "simplex", "boxes"]
 FORMS: tuple[Form, ...] = get_args(Form)
 
 
@@ -46,8 +46,8 @@ class TensorSpec:
         whole: Whether a float tensor holds whole numbers only, as masks and binary targets do.
         below_batch: Whether the values are whole numbers below the batch size, in place of ``high``.
         form: What holds among the values along the last dimension: they are sorted (``rising``,
-            ``falling``), ones and then zeros (``prefix``), fractions that sum to one (``simplex``), or
-            corners of boxes (``boxes``: x1, y1, x2, y2).
+            ``falling``), ones and then zeros (``prefix``) or the other way round (``suffix``), fractions
+            that sum to one (``simplex``), or corners of boxes (``boxes``: x1, y1, x2, y2).
     """
 
     shape: tuple[Dim, ...]

@@ -114,8 +114,9 @@ def _misplaced(form: Form, spec: TensorSpec) -> str:
         return "a last dimension of 4 for boxes (x1, y1, x2, y2), and a range with room for them"
     if form == "simplex" and (spec.is_whole or spec.low is not None or spec.below_batch):
         return "floats without a range for simplex"
-    if form == "prefix" and not (spec.is_whole and spec.low in (None, 0) and spec.high in (None, 2)):
-        return "a mask for prefix: bool, or <2"
+    is_mask = spec.is_whole and spec.low in (None, 0) and spec.high in (None, 2) and not spec.below_batch
+    if form in ("prefix", "suffix") and not is_mask:
+        return f"a mask for {form}: bool, or <2"
     return ""
 
 
