@@ -54,16 +54,17 @@ def disagreements(expected: Node, found: Node, free: Collection[Path] = ()) -> l
     return _Comparison(frozenset(free), has_samples=not _is_stacked(expected)).compare(expected, found, ())
 
 
-def pattern_disagreements(patterns: Iterable[str], found: Node) -> list[str]:
-    """How ``found`` differs from that of several patterns to which it comes closest."""
-    tried = (disagreement for pattern in patterns for disagreement in _of_pattern(pattern, found))
-    return min(tried, key=len)
+def pattern_disagreements(patterns: Iterable[str], found: Node, exact: bool = True) -> list[str]:
+    """How ``found`` differs from that of several patterns to which it comes closest.
 
-
-def _of_pattern(pattern: str, found: Node) -> Iterable[list[str]]:
-    for text in _each_dtype(pattern):
-        expected = parse_batch_spec(_numbered(text)).root
-        yield _Comparison(frozenset(), is_pattern=True).compare(expected, found, ())
+    Args:
+        patterns: Each of them is right.
+        found: The spec to judge.
+        exact: Whether sizes and ranges count, too.
+    """
+    texts = (text for pattern in patterns for text in _each_dtype(pattern))
+    expected = (parse_batch_spec(_numbered(text)).root for text in texts)
+    return min((_Comparison(frozenset(), exact).compare(node, found, ()) for node in expected), key=len)
 
 
 def _each_dtype(pattern: str) -> Iterable[str]:
@@ -90,7 +91,7 @@ def _numbered(pattern: str) -> str:
 @dataclass
 class _Comparison:
     free: frozenset[Path]
-    is_pattern: bool = False
+    exact: bool = False
     has_samples: bool = False
     sizes: dict[int, Any] = field(default_factory=dict)
 
@@ -119,7 +120,7 @@ class _Comparison:
             positions = TupleSpec(tuple(child for _, child in expected.items))
             free = {(*path, i, *at[len(path) + 1 :]) for i, (key, _) in enumerate(expected.items)
                     for at in self.free if at[: len(path) + 1] == (*path, key)}  # fmt: skip
-            other = _Comparison(frozenset(free), self.is_pattern, self.has_samples, self.sizes)
+            other = _Comparison(frozenset(free), self.exact, self.has_samples, self.sizes)
             return other._by_position(positions, found, path)
         if not isinstance(found, DictSpec | ObjectSpec):
             return [_differ(expected, found, path)]
@@ -164,7 +165,7 @@ class _Comparison:
             return [_differ(expected, found, path)]
         if len(expected.shape) != len(found.shape):
             return [_differ(expected, found, path)]
-        if not self.is_pattern:
+        if not self.exact:
             return []
         fits = all(map(self._size_fits, expected.shape, found.shape)) and self._range_fits(expected, found)
         return [] if fits else [_differ(expected, found, path)]
@@ -229,7 +230,7 @@ def _body(node: Node) -> str:
 
 def _letter(match: re.Match[str]) -> str:
     index, rest = divmod(int(match[0]) - _FIRST, _APART)
-    return _LETTERS[index] if 0 <= index < len(_LETTERS) and not rest else match[0]
+    return _LETTERS[index] + "+1" * rest if 0 <= index < len(_LETTERS) else match[0]
 
 
 def _place(path: Path) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.agreement import pattern_disagreements
 from lightning_conformance.lightning_api import LOGGER_NAMES
 from lightning_conformance.subjects.batch_spec import BatchSpec
 
@@ -109,10 +110,15 @@ def own() -> Iterator[Case]:
     """The modules of ``tests/`` that have the batch that is expected written beside them."""
     sys.path.insert(0, str(TESTS))
     from inference_modules import EXPECTED
+    from inference_suite import SUITE
 
     for cls, wanted in EXPECTED.items():
         text = ", ".join("?" if leaf is None else leaf for leaf in wanted)
         yield Case("inference_modules", cls.__name__, cls, source="own", expected=(text, _leaves(wanted)))
+    for cls, expectation in SUITE.items():
+        text = " or ".join(expectation.patterns)
+        group = cls.__module__.rpartition(".")[2]
+        yield Case(group, cls.__name__, cls, source="suite", expected=(text, _patterns(expectation.patterns)))
 
 
 def _leaves(wanted: tuple[str | None, ...]) -> Callable[[BatchSpec], list[str]]:
@@ -124,6 +130,10 @@ def _leaves(wanted: tuple[str | None, ...]) -> Callable[[BatchSpec], list[str]]:
         return [] if fits else [f"the leaves are {', '.join(found)}"]
 
     return compare
+
+
+def _patterns(patterns: tuple[str, ...]) -> Callable[[BatchSpec], list[str]]:
+    return lambda spec: pattern_disagreements(patterns, spec.root, exact=False)
 
 
 def selected(cases: Iterable[Case], names: Iterable[str]) -> list[Case]:

@@ -103,6 +103,13 @@ def test_pattern(patterns, found, fits):
     assert (not pattern_disagreements(patterns, parse_batch_spec(found).root)) == fits
 
 
+def test_sizes_and_ranges_of_a_pattern_need_not_count():
+    found = parse_batch_spec("float[B,4], int[B]<9").root
+    assert len(pattern_disagreements(["float[B,3], int[B]<3"], found)) == 2
+    assert pattern_disagreements(["float[B,3], int[B]<3"], found, exact=False) == []
+    assert len(pattern_disagreements(["float[B,3], int[B,T]"], found, exact=False)) == 1
+
+
 def test_pattern_is_shown_as_it_was_written():
     (difference,) = pattern_disagreements(["float[B,H,?]"], parse_batch_spec("float[B,3]").root)
     assert difference == "batch is float[B,3], expected float[B,H,?]"

@@ -1,0 +1,80 @@
+"""A batch is found for modules in the styles of many authors, and it is the right one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from inference_suite import SUITE
+
+from benchmarks.agreement import pattern_disagreements
+from benchmarks.reading import fit
+from lightning_conformance.subjects.batch_spec import parse_batch_spec, spec_of
+from lightning_conformance.subjects.inference import infer_batch
+
+# What the search cannot do yet: the class's name, and why.
+NOT_YET = {
+    "AngularMargin": "the index of a scatter is not sought among whole numbers",
+    "BehaviourCloningWeighted": "weights and a mask meet by multiplication alone",
+    "ConditionalGan": "an image is flattened and concatenated with an embedding",
+    "CouplingFlow": "chunks that broadcast against each other run with a wrong width",
+    "ClickThrough": "columns beyond those that are read",
+    "CoxSurvival": "`time` is sorted, `event` multiplied: their names are not read",
+    "DeepSetWithMask": "masked_fill and a division broadcast the mask",
+    "DepthWhereValid": "view_as ties the prediction to the target",
+    "DetectorOfDictLosses": "lists of images and of dicts of targets",
+    "DetectorOverZip": "lists that are zipped",
+    "DiceOnVolumes": "a label that is multiplied has no range",
+    "FocalLossClassifier": "labels that are viewed as a column become one",
+    "GraphClassifier": "graphs: edges, and the graph of each node",
+    "ListOfSamples": "a collated list of samples",
+    "MaskedByLengths": "lengths that are compared become floats",
+    "MoleculeRegression": "graphs: edges that are unpacked become a tuple",
+    "NodeClassifier": "graphs: edges that are unpacked become a tuple, and a mask indices",
+    "OrdinalRanks": "labels that are compared with an arange become floats",
+    "PaddedTransformer": "a padding mask that is worked on before it is used",
+    "ProximalPolicy": "what is subtracted from a log_prob becomes whole numbers",
+    "PrototypicalNetwork": "labels that are compared with each class become floats",
+    "SiameseContrastive": "a label that is multiplied has no range",
+    "StandardizedForecast": "a series that is concatenated with covariates, and flattened",
+    "TimeFirstSequence": "the names of the unpacked sizes are not read",
+    "TranslationEmbeddings": "columns beyond those that are read",
+    "TripletImages": "a view to a fixed image before flattening",
+    "TruncatedBackpropagation": "a split along time",
+    "VideoFramesThenRecurrence": "frames are folded into the batch",
+}
+
+
+def example_of(cls, generator=None):
+    example = SUITE[cls].example
+    return example() if callable(example) else parse_batch_spec(example).generate(generator=generator)
+
+
+def classes():
+    for cls in SUITE:
+        reason = NOT_YET.get(cls.__name__)
+        marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
+        yield pytest.param(cls, id=cls.__name__, marks=marks)
+
+
+@pytest.mark.parametrize("cls", SUITE, ids=lambda cls: cls.__name__)
+def test_expectation_is_right(cls):
+    """The example fits the expectation, and the module trains with it."""
+    batch = example_of(cls)
+    example = SUITE[cls].example
+    spec = spec_of(batch).symbolic() if callable(example) else parse_batch_spec(example)
+    assert pattern_disagreements(SUITE[cls].patterns, spec.root) == []
+    torch.manual_seed(0)
+    fit(cls(), [batch, example_of(cls), example_of(cls)])
+
+
+@pytest.mark.parametrize("cls", classes())
+def test_batch_is_found(cls):
+    torch.manual_seed(0)
+    found = infer_batch(cls, budget_seconds=10.0)
+    assert pattern_disagreements(SUITE[cls].patterns, found.spec.root) == [], str(found.spec)
+    generator = torch.Generator().manual_seed(1)
+    fit(cls(), [found.spec.generate(generator=generator) for _ in range(3)])
+
+
+def test_reasons_name_classes():
+    assert set(NOT_YET) <= {cls.__name__ for cls in SUITE}
