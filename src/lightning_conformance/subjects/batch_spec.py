@@ -44,9 +44,11 @@ __all__ = [
     "TupleSpec",
     "batch_size_of",
     "describe",
+    "map_tensors",
     "parse_batch_spec",
     "slice_batch",
     "spec_of",
+    "tensors_of",
 ]
 
 
@@ -157,7 +159,7 @@ def describe(batch: Any) -> str:
 
 def batch_size_of(batch: Any) -> int | None:
     """The leading dimension that all tensors of a batch share; None where they disagree or have none."""
-    sizes = {len(tensor) for tensor in _tensors(batch) if tensor.dim()}
+    sizes = {len(tensor) for tensor in tensors_of(batch) if tensor.dim()}
     return sizes.pop() if len(sizes) == 1 else None
 
 
@@ -179,12 +181,13 @@ def slice_batch(batch: Any, size: int) -> Any | None:
         return None
 
 
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
+def tensors_of(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors of a concrete batch, left to right."""
     if isinstance(value, torch.Tensor):
         yield value
         return
     for item in _items(value):
-        yield from _tensors(item)
+        yield from tensors_of(item)
 
 
 def _items(value: Any) -> list[Any]:
