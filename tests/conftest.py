@@ -121,7 +121,8 @@ class Kit:
 
     def run_apart(self, *arguments: object, batch: str = BATCH) -> pytest.RunResult:
         """Run pytest in a process of its own."""
-        given = ["-pno:cacheprovider", "--lightning-environment=cpu", f"--lightning-batch={batch}"]
+        given = ["-pno:cacheprovider", "--lightning-environment=cpu"]
+        given += [f"--lightning-batch={batch}"] if batch else []
         return self.pytester.runpytest_subprocess(*self.arguments, *given, *map(str, arguments))
 
 

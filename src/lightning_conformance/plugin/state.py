@@ -14,6 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from lightning_conformance.environments import Environment
     from lightning_conformance.plugin.settings import Settings
+    from lightning_conformance.plugin.specs import RememberedSpecs
     from lightning_conformance.plugin.store import RecordingStore
     from lightning_conformance.subjects.subject import SearchLimits, Subject
 
@@ -24,12 +25,14 @@ class State:
 
     Args:
         shared: A folder in which the processes of an xdist run share recordings; None without xdist.
+        cache: pytest's cache; None where it is switched off.
         reports: What was reported of each conformance item, by node id.
         made: How often each recording was made, over all processes.
     """
 
     settings: Settings
     shared: Path | None = None
+    cache: Any = None
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
     made: dict[str, int] = field(default_factory=dict)
     _subjects: list[Subject] = field(default_factory=list)
@@ -44,6 +47,13 @@ class State:
             options = SubjectOptions(tuple(request.init), request.config, request.batch, request.train_loss)
             found.append(self._named(Subject(request.target, options, request.target.base)))
         return found
+
+    @cached_property
+    def specs(self) -> RememberedSpecs:
+        """The batch specs that were inferred, in this session and before."""
+        from lightning_conformance.plugin.specs import RememberedSpecs
+
+        return RememberedSpecs(self.cache, self.shared)
 
     @property
     def limits(self) -> SearchLimits:
@@ -65,7 +75,7 @@ class State:
         same = sum(other.label.partition("#")[0] == subject.label for other in self._subjects)
         if same:
             subject.label = subject.name = f"{subject.label}#{same + 1}"
-        subject.limits = self.limits
+        subject.limits, subject.specs = self.limits, self.specs
         self._subjects.append(subject)
         return subject
 

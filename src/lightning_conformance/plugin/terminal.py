@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lightning_conformance.plugin.freezing import freeze
 from lightning_conformance.plugin.outcomes import gather
 from lightning_conformance.plugin.state import state_of
 
@@ -35,15 +36,19 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
         for report in reports:
             if isinstance(report, pytest.TestReport):
                 gather(config, report)
-    found = list(state_of(config).reports.values())
-    if not found:
+    state = state_of(config)
+    found = list(state.reports.values())
+    if not found and not state.settings.freeze:
         return
     write = terminalreporter.write_line
     terminalreporter.section("lightning-conformance")
     for line in summary(found, config.get_verbosity()):
         write(line)
-    if config.get_verbosity() >= 0:
-        write(recordings_line(state_of(config).made))
+    if found and config.get_verbosity() >= 0:
+        write(recordings_line(state.made))
+    if state.settings.freeze:
+        for line in freeze(config):
+            write(line)
 
 
 def recordings_line(made: dict[str, int]) -> str:

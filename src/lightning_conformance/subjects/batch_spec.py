@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from lightning_conformance.subjects.batch_describe import node_of
+from lightning_conformance.subjects.batch_describe import fields_of, node_of
 from lightning_conformance.subjects.batch_grammar import parse
 from lightning_conformance.subjects.batch_nodes import (
     BATCH_SYMBOL,
@@ -29,6 +29,7 @@ from lightning_conformance.subjects.batch_nodes import (
     is_symbolic,
     joined,
     leaves,
+    map_tensors,
     named,
     rebuilt,
     sizes,
@@ -53,9 +54,11 @@ __all__ = [
     "TupleSpec",
     "batch_size_of",
     "describe",
+    "map_tensors",
     "parse_batch_spec",
     "slice_batch",
     "spec_of",
+    "tensors_of",
 ]
 
 
@@ -193,6 +196,24 @@ def slice_batch(batch: Any, size: int) -> Any | None:
 
 def _structure(batch: Any) -> Node:
     return folded(node_of(batch, with_ranges=False))
+
+
+def tensors_of(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors of a concrete batch, left to right."""
+    if isinstance(value, torch.Tensor):
+        yield value
+        return
+    for item in _items(value):
+        yield from tensors_of(item)
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, Mapping):
+        return list(value.values())
+    fields = fields_of(value)
+    if fields is not None:
+        return [item for _, item in fields]
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 def _slice(value: Any, node: Node, size: int, whole: int) -> Any:

@@ -15,7 +15,14 @@ from lightning_conformance.errors import SubjectError
 from lightning_conformance.lightning_api import is_datamodule
 from lightning_conformance.subjects.annotations import annotated_batch, annotated_inputs
 from lightning_conformance.subjects.batch_classes import classes_known_to, has_objects, with_classes
-from lightning_conformance.subjects.batch_spec import BatchSpec, Node, parse_batch_spec, spec_of
+from lightning_conformance.subjects.batch_spec import (
+    BatchSpec,
+    Node,
+    map_tensors,
+    parse_batch_spec,
+    spec_of,
+    tensors_of,
+)
 from lightning_conformance.subjects.environment_errors import told
 from lightning_conformance.subjects.fingerprint import fingerprint
 from lightning_conformance.subjects.inference import infer_batch
@@ -143,11 +150,22 @@ def _examples(subject: Subject) -> tuple[Node | None, str]:
     with suppress(Exception):
         example = getattr(subject.sample, "example_input_array", None)
         if example is not None:
-            return spec_of(example).symbolic().root, "example_input_array"
+            return _example_node(example), "example_input_array"
     with suppress(Exception):
         inputs = annotated_inputs(type(subject.sample))
         return inputs, "the annotations of forward" if inputs is not None else ""
     return None, ""
+
+
+def _example_node(example: Any) -> Node:
+    """The example's structure; a placeholder of nothing but zeros or ones says nothing about ranges."""
+    root = spec_of(example).symbolic().root
+    seen = list(tensors_of(example))
+    constant = [bool((tensor == tensor.flatten()[:1]).all()) for tensor in seen]
+    if len(constant) != len(BatchSpec(root).tensors):
+        return root
+    each = iter(constant)
+    return map_tensors(root, lambda spec: replace(spec, low=None, high=None, whole=False) if next(each) else spec)
 
 
 def build_without_data(subject: Subject) -> Any:
