@@ -17,8 +17,7 @@ from hostile import changed_batches, control_flow, endings, hooks, side_effects,
 from hostile.common import FOUND
 from torch import nn
 
-from lightning_conformance import check_module
-from lightning_conformance.deadline import RunTimeout, deadline
+from lightning_conformance.deadline import deadline
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.subjects.inference import ModuleOwnError, infer_batch
 

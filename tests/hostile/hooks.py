@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 import torch
-from hostile.common import PAIR, Small, found
+from hostile.common import Small, found
 
 
 @found()

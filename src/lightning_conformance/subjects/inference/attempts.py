@@ -19,7 +19,7 @@ from lightning_conformance.subjects.inference.expectations import (
     exactly,
 )
 from lightning_conformance.subjects.inference.layers import expectations_of_module
-from lightning_conformance.subjects.inference.live import LiveStep
+from lightning_conformance.subjects.inference.live import PASSED_ON, LiveStep, as_error
 from lightning_conformance.subjects.inference.operations import expectations_of
 from lightning_conformance.subjects.inference.outcome import LeaveFit, OutOfTime, Private
 from lightning_conformance.subjects.inference.probes import Probe, Revealed
@@ -167,12 +167,14 @@ class Attempts:
             try:
                 with TracingMode(trace, judge.operation if judged else lambda *_: None):
                     outcome.result = self.live.run(batch)
-            except (OutOfTime, LeaveFit, KeyboardInterrupt):
+            except (OutOfTime, LeaveFit):
                 raise
             except Private as reason:
                 outcome.reason = reason
-            except (Exception, SystemExit) as error:
-                outcome.error = error if isinstance(error, Exception) else RuntimeError(f"exit {error.code}")
+            except PASSED_ON:
+                raise
+            except BaseException as error:
+                outcome.error = as_error(error)
             finally:
                 hook.remove()
         outcome.reason = outcome.reason or trace.pending
