@@ -91,13 +91,6 @@ class Interrupted(Small):
         raise KeyboardInterrupt
 
 
-class TakesTheIterator(Small):
-    def training_step(self, dataloader_iter):
-        batch, _, _ = next(dataloader_iter)
-        x, y = batch
-        return self.loss(x, y)
-
-
 class OnlyOneInstance(Small):
     instances = 0
 

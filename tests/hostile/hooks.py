@@ -109,3 +109,11 @@ class LogsUnderChangingNames(Small):
         self.log(f"loss_{x.dim()}_{x.shape[-1]}", loss, on_epoch=True)
         self.log("train_loss", loss, on_step=x.shape[0] == 5, on_epoch=True)
         return loss
+
+
+@found()
+class TakesTheIterator(Small):
+    def training_step(self, dataloader_iter):
+        batch, _, _ = next(dataloader_iter)
+        x, y = batch
+        return self.loss(x, y)

@@ -19,6 +19,7 @@ from lightning_conformance.lightning_api import LightningPackage
 from lightning_conformance.subjects.inference.outcome import LeaveFit, Private
 from lightning_conformance.subjects.inference.restoring import process_as_before
 
+BEFORE_TRANSFER = "_on_before_batch_transfer"
 PASSED_ON = (KeyboardInterrupt, GeneratorExit, RunTimeout, Private)
 
 
@@ -89,6 +90,10 @@ def make_trainer(package: LightningPackage, folder: str, **options: Any) -> Any:
     )
 
 
+def _unchanged(batch: Any, *args: Any, **named: Any) -> Any:
+    return batch
+
+
 @dataclass
 class LiveStep:
     """The inside of a training step.
@@ -98,19 +103,31 @@ class LiveStep:
         module: The module.
         step: Runs ``training_step`` as the Trainer would.
         rest: The arguments that follow the batch.
+        handed: What an iterator over batches hands out, where the step takes one: the stand-in, or a tuple with it.
     """
 
     trainer: Any
     module: Any
     step: Callable[..., Any]
     rest: tuple[Any, ...]
+    handed: Any = None
 
     def run(self, batch: Any) -> Any:
         """Transfer a batch with the module's own hooks and run ``training_step`` on it."""
-        moved = self._transfer(batch, dataloader_idx=0)
+        if self.handed is not None:
+            return self.step(iter([_with_batch(self.handed, batch)]), *self.rest)
+        moved = self._transfer(self._before_transfer(batch, dataloader_idx=0), dataloader_idx=0)
         return self.step(moved, *self.rest)
 
-    _transfer: Callable[..., Any] = lambda batch, dataloader_idx=0: batch
+    _before_transfer: Callable[..., Any] = _unchanged
+    _transfer: Callable[..., Any] = _unchanged
+
+
+def _with_batch(handed: Any, batch: Any) -> Any:
+    """What the iterator handed out, with ``batch`` in the place of the stand-in."""
+    if isinstance(handed, tuple):
+        return tuple(batch if isinstance(part, torch.Tensor) else part for part in handed)
+    return batch
 
 
 def inside_first_step(
@@ -124,24 +141,27 @@ def inside_first_step(
     trainer = make_trainer(package, folder)
     strategy = trainer.strategy
     transfer, step = strategy.batch_to_device, strategy.training_step
+    before_transfer = getattr(module, BEFORE_TRANSFER, _unchanged)
     reached = False
     interrupted: KeyboardInterrupt | None = None
 
     def intercept(batch: Any, *rest: Any, **named: Any) -> Any:
         nonlocal reached, interrupted
         reached = True
-        vars(module).pop("on_train_batch_start", None)
-        live = LiveStep(trainer, module, step, rest)
-        live._transfer = transfer
+        _uncover(module)
+        live = LiveStep(trainer, module, step, rest, next(batch) if isinstance(batch, Iterator) else None)
+        live._before_transfer, live._transfer = before_transfer, transfer
         try:
             body(live)
         except KeyboardInterrupt as error:
             interrupted = error  # Lightning would make it an exit, or nothing
         raise LeaveFit
 
-    strategy.batch_to_device = lambda batch, *args, **kwargs: batch
+    strategy.batch_to_device = _unchanged
     strategy.training_step = intercept
+    # The hooks before the step are not meant for the stand-in.
     object.__setattr__(module, "on_train_batch_start", lambda *args, **kwargs: None)
+    object.__setattr__(module, BEFORE_TRANSFER, _unchanged)
     try:
         trainer.fit(module, train_dataloaders=loader_of([torch.zeros(5, 1)]))
     except LeaveFit:
@@ -155,10 +175,15 @@ def inside_first_step(
             raise
         return as_error(error, "before the first step")
     finally:
-        vars(module).pop("on_train_batch_start", None)
+        _uncover(module)
     if not reached:
         return RuntimeError("Trainer.fit ended without a call of training_step")
     return None
+
+
+def _uncover(module: Any) -> None:
+    for name in ("on_train_batch_start", BEFORE_TRANSFER):
+        vars(module).pop(name, None)
 
 
 def fit_error(trainer: Any, module: Any, batches: list[Any]) -> Exception | None:

@@ -178,10 +178,14 @@ class Search:
 
     def _after_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
         draft, stop = outcome.draft, outcome.trace.stop
-        if isinstance(error, TypeError | ValueError) and CONTAINER.search(str(error)):
+        is_refused = not outcome.trace.used and isinstance(error, AssertionError | TypeError | ValueError)
+        if is_refused or (isinstance(error, TypeError | ValueError) and CONTAINER.search(str(error))):
             for path, node in draft.leaves():
                 if path and node.kind == "unknown":
                     yield draft.put(path, replace(node, kind="tensor"))
+        if is_refused and draft.kind == "unknown":
+            # Its type was asked for, and nothing else of it.
+            yield from (Draft("dict"), grown_tuple((None, None), None), Draft("tensor"))
         if stop is not None and stop.error is error:
             solver = Solver(outcome.trace, draft, self.batch, self.attempts.seen)
             for operand, leaves in stop.operands:
