@@ -18,6 +18,7 @@ from hostile.common import FOUND
 from torch import nn
 
 from lightning_conformance import check_module
+from lightning_conformance.checks import all_checks
 from lightning_conformance.deadline import deadline
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.subjects.inference import ModuleOwnError, infer_batch
@@ -63,7 +64,20 @@ def _no_trace(tmp_path, monkeypatch):
     assert {name for name in modules if sys.modules.get(name) is not modules[name]} == set()
 
 
-@pytest.mark.parametrize("cls", FOUND, ids=lambda cls: cls.__name__)
+NOT_YET = {
+    changed_batches.CountsLabelsFromOne: "labels out of range after a change in place are taken for probabilities",
+    hooks.TurnsAPairIntoADict: "a mask made by a hook is broadcast against the first stand-in, of too low a rank",
+}
+
+
+def cases():
+    for cls in FOUND:
+        reason = NOT_YET.get(cls)
+        marks = [pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError)] if reason else []
+        yield pytest.param(cls, id=cls.__name__, marks=marks)
+
+
+@pytest.mark.parametrize("cls", cases())
 def test_batch_is_found(cls):
     assert str(infer_batch(cls, budget_seconds=15).spec) in FOUND[cls]
 
@@ -110,3 +124,40 @@ def test_interrupt_goes_through():
 def test_constructor_that_works_once_only():
     report = check_module(endings.OnlyOneInstance, environment="cpu")
     assert "there can be only one" in str(report)
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        swallowing.CatchesException,
+        swallowing.SuppressesBaseException,
+        side_effects.ChangesTheProcess,
+        side_effects.LeavesAnOptimizerToggled,
+        side_effects.SetsTheDefaultDtypeAtItsConstruction,
+        side_effects.WritesThroughData,
+        changed_batches.PopsAKey,
+        changed_batches.WritesIntoItsInput,
+        hooks.SkipsEveryBatch,
+        hooks.AddsAField,
+        hooks.TakesWarningsForErrors,
+        control_flow.SkipsSmallBatches,
+    ],
+    ids=lambda cls: cls.__name__,
+)
+def test_whole_run_is_judged(cls):
+    report = check_module(cls, environment="cpu")
+    assert len({verdict.check for verdict in report.verdicts}) == len(all_checks())
+    assert "Probe" not in str(report)
+
+
+@pytest.mark.parametrize("cls", [endings.Sleeps, endings.WaitsForAPositiveSum], ids=lambda cls: cls.__name__)
+def test_search_inside_a_run_ends_at_its_budget(cls, monkeypatch):
+    defaults = {**infer_batch.__kwdefaults__, "budget_seconds": 1.5}
+    monkeypatch.setattr(infer_batch, "__kwdefaults__", defaults)
+    report = check_module(cls, environment="cpu")
+    assert "the time ran out" in str(report)
+
+
+def test_run_ends_at_its_timeout_inside_the_search():
+    report = check_module(endings.Sleeps, environment="cpu", timeout=1.5)
+    assert "took longer than 1.5 seconds" in str(report)

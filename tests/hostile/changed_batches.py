@@ -66,7 +66,7 @@ class CountsLabelsFromOne(Small):
         return self.loss(x, y)
 
 
-@found(["x: float[B,3], y: int[B]<2", "(float[B,3], int[B]<2)"])
+@found(["x: float[B,3], y: int[B]<2", "float[B,3], int[B]<2"])
 class AppendsToTheBatch(Small):
     def training_step(self, batch, batch_idx):
         batch = list(batch)

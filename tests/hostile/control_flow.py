@@ -70,14 +70,14 @@ class AsksForDictOrTuple(Small):
         return self.loss(x, y)
 
 
-@found([SINGLE, "(float[B,3], float[B])"])
+@found([SINGLE, "float[B,3], float[B]"])
 class TakesTheFirstOfASequence(Small):
     def training_step(self, batch, batch_idx):
         x = batch[0] if isinstance(batch, (list, tuple)) else batch
         return self.layer(x).pow(2).mean()
 
 
-@found([PAIR, "(float[B,3], int[B]<2)", DICT])
+@found([PAIR, "float[B,3], int[B]<2", DICT])
 class RefusesATensor(Small):
     def training_step(self, batch, batch_idx):
         if isinstance(batch, torch.Tensor):
@@ -86,7 +86,7 @@ class RefusesATensor(Small):
         return self.loss(x, y)
 
 
-@found(["x: float[B,3], y: int[B]<2", "(float[B,3], int[B]<2)"])
+@found(["x: float[B,3], y: int[B]<2", "float[B,3], int[B]<2"])
 class AsksForALength(Small):
     def training_step(self, batch, batch_idx):
         if len(batch) == 3:
@@ -96,7 +96,7 @@ class AsksForALength(Small):
         return self.loss(x, y)
 
 
-@found([PAIR, "(float[B,3], int[B]<2)"])
+@found([PAIR, "float[B,3], int[B]<2"])
 class InsistsOnATuple(Small):
     def training_step(self, batch, batch_idx):
         assert isinstance(batch, (tuple, list)), f"expected a tuple or list, got {type(batch).__name__}"
@@ -121,7 +121,7 @@ class InsistsOnTensors(Small):
         return self.loss(x, y)
 
 
-@found([PAIR, "(float[B,3], int[B]<2)"])
+@found([PAIR, "float[B,3], int[B]<2"])
 class MatchesAPattern(Small):
     def training_step(self, batch, batch_idx):
         match batch:

@@ -50,6 +50,17 @@ class TurnsAPairIntoADict(Small):
         return self.loss(batch["x"] * batch["mask"], batch["y"])
 
 
+@found()
+class TurnsAPairIntoADictWithWeights(Small):
+    def on_before_batch_transfer(self, batch, dataloader_idx):
+        x, y = batch
+        return {"x": x, "y": y, "weights": torch.ones(len(x))}
+
+    def training_step(self, batch, batch_idx):
+        loss = nn.functional.cross_entropy(self.layer(batch["x"]), batch["y"], reduction="none")
+        return (loss * batch["weights"]).mean()
+
+
 @found("{x: float[B,3], y: int[B]<2}")
 class AddsAField(Small):
     def on_before_batch_transfer(self, batch, dataloader_idx):

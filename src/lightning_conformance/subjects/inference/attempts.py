@@ -177,7 +177,8 @@ class Attempts:
                 outcome.error = as_error(error)
             finally:
                 hook.remove()
-        outcome.reason = outcome.reason or trace.pending
+        # The first use is the one that counts; what the user's code does once it was swallowed may not be.
+        outcome.reason = trace.pending or outcome.reason
         self._replayed += trace.replaying
         if outcome.ran:
             self._weigh(outcome, [str(w.message) for w in caught])

@@ -154,7 +154,7 @@ class Search:
         same = self._errors.setdefault(_signature(error), set())
         same.add(outcome.draft)
         if not outcome.trace.used and not outcome.trace.last_shape and outcome.draft.kind != "unknown":
-            return not isinstance(error, TypeError | ValueError | IndexError | KeyError)
+            return not isinstance(error, (TypeError, *ABOUT_VALUES))
         if stop is not None and stop.error is error:
             return len(same) >= SAME_ERROR_LIMIT
         is_about_batch = isinstance(error, ABOUT_VALUES) or bool(CONTAINER.search(str(error)))
@@ -178,7 +178,7 @@ class Search:
 
     def _after_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
         draft, stop = outcome.draft, outcome.trace.stop
-        is_refused = not outcome.trace.used and isinstance(error, AssertionError | TypeError | ValueError)
+        is_refused = not outcome.trace.tape and isinstance(error, AssertionError | TypeError | ValueError)
         if is_refused or (isinstance(error, TypeError | ValueError) and CONTAINER.search(str(error))):
             for path, node in draft.leaves():
                 if path and node.kind == "unknown":
