@@ -58,7 +58,7 @@ class SkipsNotFinite(Small):
         return loss
 
 
-@found([PAIR, DICT, SINGLE])
+@found([PAIR, "float[B,3], int[B]<2", DICT, SINGLE])
 class AsksForDictOrTuple(Small):
     def training_step(self, batch, batch_idx):
         if isinstance(batch, dict):

@@ -6,6 +6,7 @@ import warnings
 
 import torch
 from hostile.common import Small, found
+from torch import nn
 
 
 @found()

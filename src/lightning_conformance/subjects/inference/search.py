@@ -178,7 +178,10 @@ class Search:
 
     def _after_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
         draft, stop = outcome.draft, outcome.trace.stop
-        is_refused = not outcome.trace.tape and isinstance(error, AssertionError | TypeError | ValueError)
+        is_untouched = all(
+            operation.func is torch.Tensor.to for operation in outcome.trace.tape
+        )  # but for its transfer
+        is_refused = is_untouched and isinstance(error, AssertionError | TypeError | ValueError)
         if is_refused or (isinstance(error, TypeError | ValueError) and CONTAINER.search(str(error))):
             for path, node in draft.leaves():
                 if path and node.kind == "unknown":
