@@ -21,7 +21,7 @@ from lightning_conformance.subjects.inference.expectations import (
     exactly,
 )
 from lightning_conformance.subjects.inference.layers import expectations_of_module
-from lightning_conformance.subjects.inference.live import LiveStep
+from lightning_conformance.subjects.inference.live import PASSED_ON, LiveStep, as_error
 from lightning_conformance.subjects.inference.operations import expectations_of
 from lightning_conformance.subjects.inference.outcome import LeaveFit, OutOfTime, Private
 from lightning_conformance.subjects.inference.probes import Probe
@@ -169,15 +169,18 @@ class Attempts:
             try:
                 with TracingMode(trace, judge.operation if judged else lambda *_: None):
                     outcome.result = self.live.run(batch)
-            except (OutOfTime, LeaveFit, KeyboardInterrupt):
+            except (OutOfTime, LeaveFit):
                 raise
             except Private as reason:
                 outcome.reason = reason
-            except (Exception, SystemExit) as error:
-                outcome.error = error if isinstance(error, Exception) else RuntimeError(f"exit {error.code}")
+            except PASSED_ON:
+                raise
+            except BaseException as error:
+                outcome.error = as_error(error)
             finally:
                 hook.remove()
-        outcome.reason = outcome.reason or trace.pending
+        # The first use is the one that counts; what the user's code does once it was swallowed may not be.
+        outcome.reason = trace.pending or outcome.reason
         self._replayed += trace.replaying
         if outcome.ran:
             self._weigh(outcome, [str(w.message) for w in caught])

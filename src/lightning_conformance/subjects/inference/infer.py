@@ -20,12 +20,13 @@ from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, finished
 from lightning_conformance.subjects.inference.live import (
     LiveStep,
+    fit_error,
     inside_first_step,
-    loader_of,
     make_trainer,
     quiet_and_traceless,
 )
 from lightning_conformance.subjects.inference.outcome import Inference, ModuleOwnError, OutOfTime
+from lightning_conformance.subjects.inference.restoring import process_as_before
 from lightning_conformance.subjects.inference.search import Report, Search, label
 from lightning_conformance.subjects.inference.seeds import Examples, drafts_of, reconciled
 from lightning_conformance.subjects.tracebacks import user_frames
@@ -125,6 +126,7 @@ class _Run:
                 break
         return None
 
+    @process_as_before()
     def _search(self, size: int, folder: str, batch_idx: int = 0) -> Inference | None:
         module = self.build()
         package = _package(module)
@@ -167,15 +169,12 @@ class _Run:
             doubts = (*doubts, f"it runs with a batch size of {size} and not with {size - 2}")
         return replace(found, doubts=doubts)
 
+    @process_as_before()
     def _fit(self, spec: BatchSpec, sizes: tuple[int, ...], folder: str) -> Exception | None:
         module = self.build()
         generator = torch.Generator().manual_seed(0)
         batches = [spec.generate(size, generator) for size in sizes]
-        try:
-            make_trainer(_package(module), folder).fit(module, train_dataloaders=loader_of(batches))
-        except (Exception, SystemExit) as error:
-            return error if isinstance(error, Exception) else RuntimeError(f"exit {error.code}")
-        return None
+        return fit_error(make_trainer(_package(module), folder), module, batches)
 
     def failure(self, seconds: float) -> SubjectError:
         """What was found so far, and what to type."""

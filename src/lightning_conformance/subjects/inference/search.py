@@ -161,7 +161,7 @@ class Search:
         same = self._errors.setdefault(_signature(error), set())
         same.add(outcome.draft)
         if not outcome.trace.used and not outcome.trace.last_shape and outcome.draft.kind != "unknown":
-            return not isinstance(error, TypeError | ValueError | IndexError | KeyError)
+            return not isinstance(error, (TypeError, *ABOUT_VALUES))
         if stop is not None and stop.error is error:
             return len(same) >= SAME_ERROR_LIMIT
         is_about_batch = isinstance(error, ABOUT_VALUES) or bool(CONTAINER.search(str(error)))
@@ -185,10 +185,15 @@ class Search:
         draft, stop = outcome.draft, outcome.trace.stop
         if "NoneType" in str(error):
             yield from completed_drafts(draft)
-        if isinstance(error, TypeError | ValueError) and CONTAINER.search(str(error)):
+        # But for its transfer nothing was done with the batch: its type was asked for.
+        is_untouched = all(operation.func is torch.Tensor.to for operation in outcome.trace.tape)
+        is_refused = is_untouched and isinstance(error, AssertionError | TypeError | ValueError)
+        if is_refused or (isinstance(error, TypeError | ValueError) and CONTAINER.search(str(error))):
             for path, node in draft.leaves():
                 if path and node.kind == "unknown":
                     yield draft.put(path, replace(node, kind="tensor"))
+        if is_refused and draft.kind == "unknown":
+            yield from (Draft("dict"), grown_tuple((None, None)), Draft("tensor"))
         if stop is not None and stop.error is error:
             solver = Solver(outcome.trace, draft, self.batch, self.attempts.seen)
             for operand, path in self._nearest_first(outcome, stop):
