@@ -17,15 +17,16 @@ class Request:
     init: list[str] = field(default_factory=list)
     config: str = ""
     batch: str | None = None
-    train_loss: str = "train_loss"
+    train_loss: str = ""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options, read: modules, environments, time limit in seconds (None: none), strictness."""
+    """The options, read: modules, environments, time limit in seconds (None: none), strictness, guessing."""
 
     requests: tuple[Request, ...]
     environments: tuple[str, ...]
     timeout: float | None
     strict: bool
     only: tuple[str, ...] = ()
+    guess: bool = True
