@@ -243,6 +243,8 @@ class DataclassConfig(Plain):
 
 @style
 class HydraTemplate(pl.LightningModule):
+    lightning_conformance = {"train_loss": "train/loss"}
+
     def __init__(
         self, net: torch.nn.Module, optimizer: torch.optim.Optimizer, scheduler: torch.optim.lr_scheduler, compile: bool
     ) -> None:

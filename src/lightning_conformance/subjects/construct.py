@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SubjectError
 from .arguments import checked_init, instantiated_arguments, option
 from .lookup import describe
-from .parameters import Parameter, is_lightning_module, parameters
+from .parameters import Parameter, is_lightning_module, parameters, takes_any_keyword
 from .tracebacks import user_place
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ class Constructor:
         if self.is_instance:
             return _copied(self._pristine, self.label)
         missing = [p for p in parameters(self.obj) if p.required and p.name not in self.init]
-        if missing:
-            if not self._guessing:
-                raise SubjectError("construct", *missing_arguments(missing, self.obj, self.label))
+        if missing and not self._guessing:
+            raise SubjectError("construct", *missing_arguments(missing, self.obj, self.label))
+        if self.needs_guess:
             module = self._guessed(missing)
         else:
             module = _call(self.obj, self.init, self.label)
@@ -71,17 +71,23 @@ class Constructor:
 
         try:
             if self._guess is None:
-                self._guess = Guess(self.obj, missing)
+                self._guess = Guess(self.obj, missing, any_keyword=takes_any_keyword(self.obj))
             return self._guess.construct(lambda values: self.obj(**instantiated_arguments(self.obj, self.init), **values))
         except NotGuessed as failed:
+            if failed.cause is not None and not missing:
+                raise SubjectError(
+                    "construct", _failure(self.label, failed.cause, self.obj), cause=failed.cause
+                ) from failed.cause
             said = missing_arguments(missing, self.obj, self.label, failed.unknown, failed.tried, failed.cause)
             raise SubjectError("construct", *said, failed.cause) from failed.cause
 
     @property
     def needs_guess(self) -> bool:
         """Whether arguments are missing, and may be guessed."""
+        if not self._guessing or self.is_instance:
+            return False
         required = [p for p in parameters(self.obj) if p.required and p.name not in self.init]
-        return self._guessing and not self.is_instance and bool(required)
+        return bool(required) or takes_any_keyword(self.obj)
 
     @property
     def guessed(self) -> tuple[str, ...]:

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from typing import Any
+
+
+_CONFIGS = re.compile(
+    r"(\w+_)?(h_?params?|hyper_?params?|hyper_?parameters|cfg|config|conf|configuration|args|arguments|opts?|options"
+    r"|params?|flags|kwargs|settings|hp)(_\w+)?"
+)
+
+
+def means_config(name: str) -> bool:
+    """Whether a name is that of a configuration."""
+    return _CONFIGS.fullmatch(name.lower()) is not None
 
 
 class OpenDict(dict[str, Any], argparse.Namespace):

@@ -24,10 +24,10 @@ from lightning_conformance.subjects.guessing.names import (
     STRINGS,
     by_name,
     list_by_name,
-    means_config,
 )
 from lightning_conformance.subjects.guessing.networks import means_network
 from lightning_conformance.subjects.guessing.slots import SIZES, Candidate, Path, member, plain, thing
+from lightning_conformance.subjects.mappings import means_config
 from lightning_conformance.subjects.parameters import type_text
 
 NOWHERE = inspect.Parameter.empty
@@ -91,12 +91,11 @@ def _named(path: Path, makers: Makers) -> Iterator[Candidate]:
         yield _network(path, makers)
     elif BOOLEANS.fullmatch(name.lower()):
         yield from plain(False, True)
-    elif (listed := list_by_name(name)) is not None and not by_name(INTEGERS, name):
-        yield from plain(listed)
     else:
-        yield from plain(*(by_name(INTEGERS, name) or by_name(FLOATS, name)))
-        if listed is not None:
-            yield from plain(listed)
+        numbers, listed = by_name(INTEGERS, name), list_by_name(name)
+        yield from plain(*numbers)
+        yield from plain(listed) if listed is not None else ()
+        yield from plain(*([] if numbers else by_name(FLOATS, name)))
     yield from plain(*by_name(STRINGS, name))
 
 
@@ -130,7 +129,7 @@ def _annotated(path: Path, annotation: Any, makers: Makers) -> Iterator[Candidat
         yield from map(member, annotation)
     elif "Optimizer" in text:
         yield from [objects.optimizer_class()] if origin is type else objects.optimizers()
-    elif "Scheduler" in text:
+    elif "scheduler" in text.lower():
         yield from objects.schedulers()[::-1]
     elif origin is not None and isinstance(origin, type) and issubclass(origin, (list, tuple, set)):
         yield from _sequence(path, origin, arguments, makers)
@@ -142,6 +141,8 @@ def _annotated(path: Path, annotation: Any, makers: Makers) -> Iterator[Candidat
         yield _config(path, makers)
     elif isinstance(annotation, type):
         yield from _instance(path, annotation, makers)
+    elif isinstance(annotation, types.ModuleType):
+        yield from _named(path, makers)
     elif isinstance(annotation, str):
         # An annotation that cannot be resolved says little: the name must.
         yield from _named(path, makers) if "Module" not in text else _module(path, nn.Module, makers)

@@ -12,11 +12,27 @@ from typing import Any
 
 def choices(obj: Any, name: str) -> list[str]:
     """Strings that the source of a class or function compares ``name`` with, in the order in which they stand there."""
+    trees = list(_trees(obj))
+    names = {name, *(alias for tree in trees for node in ast.walk(tree) for alias in _aliases(node, name))}
     found: dict[str, None] = {}
-    for tree in _trees(obj):
+    for tree in trees:
         for node in ast.walk(tree):
-            found.update(dict.fromkeys(_compared(node, name)))
+            for each in names:
+                found.update(dict.fromkeys(_compared(node, each)))
     return list(found)
+
+
+def _aliases(node: ast.AST, name: str) -> Iterator[str]:
+    """Attributes that a name is assigned to: ``self.kind = mode``."""
+    if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+        return
+    target, value = node.targets[0], node.value
+    pairs = [(target, value)]
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        pairs = list(zip(target.elts, value.elts, strict=False))
+    for left, right in pairs:
+        if isinstance(left, ast.Attribute) and isinstance(right, ast.Name) and right.id == name:
+            yield left.attr
 
 
 def _trees(obj: Any) -> Iterator[ast.AST]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, ClassVar
 
-from lightning_conformance.subjects.guessing.slots import Path
+from lightning_conformance.subjects.guessing.slots import Path, WrongGuess
 from lightning_conformance.subjects.mappings import OpenDict
 
 Read = Callable[[Path], Any]
@@ -26,7 +26,7 @@ class GuessedConfig(OpenDict):
     def __missing__(self, key: Any) -> Any:
         """Guess a key."""
         if not isinstance(key, str):
-            raise KeyError(key)
+            self._refuse()
         return self._guessed(key)
 
     def __getattr__(self, name: str) -> Any:
@@ -34,6 +34,16 @@ class GuessedConfig(OpenDict):
         if name.startswith("__") or not _is_attribute_read(sys._getframe(1)):
             raise AttributeError(f"'Namespace' object has no attribute '{name}'")
         return self._guessed(name)
+
+    def _refuse(self, *_: Any) -> Any:
+        """It is used as a number, a list or a function, which it cannot be."""
+        if type(self)._path:
+            raise WrongGuess(type(self)._path)
+        raise TypeError("a configuration is no number")
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = _refuse
+    __lt__ = __gt__ = __le__ = __ge__ = __neg__ = __abs__ = __int__ = __float__ = __index__ = __call__ = _refuse
 
     def _guessed(self, key: str) -> Any:
         cls = type(self)

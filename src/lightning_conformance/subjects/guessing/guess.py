@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,12 +17,16 @@ from lightning_conformance.subjects.guessing import hints
 from lightning_conformance.subjects.guessing.candidates import Makers, candidates, read_candidates
 from lightning_conformance.subjects.guessing.configs import guessed_config
 from lightning_conformance.subjects.guessing.networks import KIND_TEXTS, KINDS, means_network, network, role_of
-from lightning_conformance.subjects.guessing.slots import SIZES, Candidate, Path, Slot, plain
+from lightning_conformance.subjects.guessing.slots import SIZES, Candidate, Path, Slot, WrongGuess, plain
 from lightning_conformance.subjects.parameters import Parameter, parameters
 
 MAX_ATTEMPTS = 80
 MAX_SECONDS = 20.0
 _DEPTH = 3
+_EMBEDDING = re.compile(
+    r"(\w+_)?(emb|embed|embedding|latent|feature|feat|features|hidden|encoder|backbone|z|repr|representation|encoded)_?"
+    r"(dims?|size|features|out\w*|channels)?"
+)
 _State = tuple[dict[Path, tuple[list[Candidate], int]], dict[Path, int], dict[str, int], int]
 
 
@@ -45,14 +50,17 @@ class Guess:
     Args:
         obj: The class or callable whose arguments they are.
         wanted: The parameters to guess.
+        any_keyword: Whether it takes other keywords, too, which only its code knows.
         seconds: How long the whole search may take.
 
     Raises:
         NotGuessed: Nothing is known of an argument.
     """
 
-    def __init__(self, obj: Any, wanted: Sequence[Parameter], seconds: float = MAX_SECONDS) -> None:
-        self.obj = obj
+    def __init__(
+        self, obj: Any, wanted: Sequence[Parameter], *, any_keyword: bool = False, seconds: float = MAX_SECONDS
+    ) -> None:
+        self.obj, self.any_keyword = obj, any_keyword
         self.slots: dict[Path, Slot] = {}
         self.outs: dict[Path, int] = {}
         self.sizes = dict(SIZES)
@@ -89,7 +97,7 @@ class Guess:
             torch.set_rng_state(tensors)
             try:
                 made = call(self.arguments())
-            except (Exception, SystemExit) as error:
+            except (Exception, SystemExit, WrongGuess) as error:
                 tried = self.texts()
                 if not self.advance(error):
                     raise NotGuessed((), tried, error) from error
@@ -106,7 +114,8 @@ class Guess:
         if self._first is None:
             return
         places, self.outs, self.sizes, self.kind = self._first
-        self.slots = {path: Slot(path, found, index) for path, (found, index) in places.items()}
+        # Keys that were read later stay known.
+        self.slots.update({path: Slot(path, found, index) for path, (found, index) in places.items()})
 
     def advance(self, error: BaseException | None) -> bool:
         """Change the guess in answer to an error; False where nothing is left to try."""
@@ -115,6 +124,8 @@ class Guess:
             return False
         if error is None:
             return self._next_kind() or self._next_of(self._open_slots())
+        if isinstance(error, WrongGuess):
+            return self._next_of([self.slots[error.path]]) if error.path in self.slots else self._next_kind()
         if self._adopt_keys(error) or self._adopt_size(error):
             return True
         if hints.is_own(error) and not isinstance(error, NotImplementedError):
@@ -153,7 +164,16 @@ class Guess:
     # What candidates are made of.
 
     def _network(self, path: Path) -> Any:
-        return network(role_of(path[-1]), KINDS[self.kind], self.sizes, self.outs.get(path))
+        role = role_of(path[-1])
+        return network(role, KINDS[self.kind], self.sizes, self.outs.get(path) or self._told_out(role))
+
+    def _told_out(self, role: str) -> int | None:
+        """What another argument says of the values that an encoder gives."""
+        for path, slot in self.slots.items():
+            if role == "encoder" and slot.candidate.is_plain and _EMBEDDING.fullmatch(path[-1]):
+                value = slot.candidate.make()
+                return value if type(value) is int else None
+        return None
 
     def _config(self, path: Path) -> Any:
         inner = [slot for other, slot in list(self.slots.items()) if other[:-1] == path]
@@ -188,7 +208,8 @@ class Guess:
     def _adopt_keys(self, error: BaseException) -> bool:
         """Keys that were read where the configuration could not answer itself."""
         configs = [path for path, slot in self.slots.items() if slot.candidate.kind == "mapping" and self._is_live(path)]
-        new = [(*configs[0], key) for key in hints.missing_keys(error)] if configs else []
+        outer = configs[0] if configs else () if self.any_keyword else None
+        new = [(*outer, key) for key in hints.missing_keys(error)] if outer is not None else []
         new = [path for path in new if path not in self.slots]
         for path in new:
             self._add(path, read_candidates(path, self._makers))
@@ -239,7 +260,7 @@ class Guess:
         return live[::-1] if whole else [slot for slot in live[::-1] if slot.candidate.kind != "mapping"]
 
     def _next_of(self, slots: Sequence[Slot]) -> bool:
-        return any(slot.advance() for slot in slots)
+        return any(slot.advance() for slot in sorted(slots, key=lambda slot: slot.index))
 
     def _next_kind(self) -> bool:
         if not self.has_network or self.kind + 1 >= len(KINDS):

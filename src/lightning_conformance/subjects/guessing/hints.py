@@ -12,6 +12,7 @@ _MISSING_KEYS = (
     r"Missing attribute \"(\w+)\"",
     r"Missing key (\w+)",
 )
+_CONTAINERS = re.compile(r"'(?:\w+\.)*(Simple)?(Namespace|[Dd]ict|AttributeDict|AttrDict|DictConfig|EasyDict|Munch)'")
 _MISSING_ARGUMENTS = re.compile(r"missing \d+ required (?:keyword-only |positional )*arguments?: (.*)")
 _OWN = (NameError, ImportError, SyntaxError, NotImplementedError, OSError, MemoryError)
 _MISMATCHES = (
@@ -40,7 +41,7 @@ def missing_keys(error: BaseException) -> list[str]:
         key = error.args[0]
         return [key] if key.isidentifier() else []
     if isinstance(error, AttributeError):
-        if "object has no attribute" in text and not re.search(r"'(Namespace|dict|AttributeDict|DictConfig)'", text):
+        if "object has no attribute" in text and not _CONTAINERS.search(text):
             return []
         return [match[1] for match in (re.search(pattern, text) for pattern in _MISSING_KEYS) if match][:1]
     if isinstance(error, TypeError) and (match := _MISSING_ARGUMENTS.search(text)):

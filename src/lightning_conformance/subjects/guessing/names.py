@@ -20,7 +20,7 @@ INTEGERS: list[tuple[str, tuple[int, ...]]] = [
     (r"(latent|z|code|bottleneck|noise|zdim|style)_?(dims?|size|features|channels)?", (_L,)),
     (r"(hidden|hid|h|model|d|emb|embed|embedding|ff|ffn|mlp|feedforward|inner|proj|projection)_?"
      r"(dims?|size|units|features|channels|width|nodes|model|ff|h|hid|n)?|.*(hidden|embed|embedding)_?(dims?|size)"
-     r"|width|units|base_?(channels|filters|width)?|n_?filters|num_filters|nf|ngf|ndf|dim|.*_channels", (_H,)),
+     r"|(n|num)_?(hidden|units|hid)|width|units|base_?(channels|filters|width)?|n_?filters|num_filters|nf|ngf|ndf|dim|.*_channels", (_H,)),
     (r"(n|num|nb)?_?(attn_|attention_)?n?heads?", (2,)),
     (r"(n|num|nb)?_?(\w+_)?(layers?|blocks?|depth|stages|levels|stacks|hidden_layers)|depth", (2,)),
     (r"(\w+_)?(vocab|vocabulary)(_size)?|(n|num)_(embeddings?|tokens?|items?|users?|words?|symbols|entities|nodes)"
@@ -72,14 +72,10 @@ STRINGS: list[tuple[str, tuple[str, ...]]] = [
     (r"(\w+_)?(input|data|feature|x)_?(key|name|col|column)", ("x",)),
     (r"(\w+_)?(target|label|y)_?(key|name|col|column)", ("y",)),
 ]
-CONFIGS = re.compile(
-    r"(\w+_)?(h_?params?|hyper_?params?|hyper_?parameters|cfg|config|conf|configuration|args|arguments|opts?|options"
-    r"|params?|flags|kwargs|settings|hp)(_\w+)?"
-)
 LISTS: list[tuple[str, Any]] = [
     (r"betas", (0.9, 0.999)),
     (r"(\w+_)?(class|label)_?(names|map)|classes|labels", ["a", "b", "c", "d"]),
-    (r"(\w+_)?(class_?|loss_?)weights?", [1.0] * _C),
+    (r"(\w+_)?class_?weights?|loss_?weights|weights", [1.0] * _C),
     (r"(input|img|image|in|data)_?(shape|dims?)|image_?size_?chw", (3, 32, 32)),
     (r"(img|image|crop|patch|spatial|input)_?(size|res\w*)|resolution", (32, 32)),
     (r"kernel_?sizes?|kernels", [3, 3]),
@@ -97,8 +93,3 @@ def list_by_name(name: str) -> Any:
     """A whole list; None where the name says nothing."""
     lowered = name.lower().strip("_")
     return next((value for pattern, value in LISTS if re.fullmatch(pattern, lowered)), None)
-
-
-def means_config(name: str) -> bool:
-    """Whether a name is that of a configuration."""
-    return CONFIGS.fullmatch(name.lower()) is not None

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lightning_conformance.subjects.guessing.slots import SIZES
+from lightning_conformance.subjects.guessing.slots import SIZES, WrongGuess
 
 KINDS = ("vector", "image", "map", "tokens", "wrapped")
 KIND_TEXTS = {
@@ -94,6 +94,8 @@ class Vector(_Network):
 
     def forward(self, x: torch.Tensor, *rest: Any, **named: Any) -> Any:
         """Features to values."""
+        if isinstance(x, torch.Tensor) and x.dim() > 3:
+            raise WrongGuess
         return self.fc(self.body(x))
 
 

@@ -7,12 +7,13 @@ from typing import Any, TypeVar, cast
 
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.lightning_api import package_of
+from lightning_conformance.subjects.guessing.slots import WrongGuess
 from lightning_conformance.subjects.inference.live import loader_of, make_trainer, quiet_and_traceless
 from lightning_conformance.subjects.sources import BatchSource
 
 Found = TypeVar("Found")
 # Of one search for a batch: several guesses may each need one.
-GUESSED_LIMITS: dict[str, Any] = {"budget_attempts": 100, "budget_seconds": 6.0}
+GUESSED_LIMITS: dict[str, Any] = {"budget_attempts": 80, "budget_seconds": 5.0}
 
 
 class Unfit(SubjectError):
@@ -50,6 +51,10 @@ def settled(
     while True:
         try:
             return find()
+        except WrongGuess as wrong:
+            if not advance(wrong):
+                first = first or SubjectError("batch", str(wrong))
+                break
         except SubjectError as error:
             if error.stage != "batch":
                 raise

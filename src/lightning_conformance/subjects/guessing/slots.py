@@ -23,6 +23,20 @@ SIZES = {
 }
 
 
+class WrongGuess(BaseException):
+    """A guessed value knows by how it is used that it is the wrong one.
+
+    No ``Exception``, so that neither the user's ``except Exception`` nor a search for batches holds it.
+
+    Args:
+        path: The slot; None for the kind of networks.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        super().__init__(f"{'.'.join(path) if path else 'a network'} is of another kind than was guessed")
+        self.path = path
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One possible value.
