@@ -67,8 +67,16 @@ class WithoutAnnotations(Plain):
 
 @style
 class ImageSizes(Plain):
-    def __init__(self, in_channels: int, img_size: int, patch_size: int, embed_dim: int, num_heads: int, depth: int,
-                 num_classes: int):
+    def __init__(
+        self,
+        in_channels: int,
+        img_size: int,
+        patch_size: int,
+        embed_dim: int,
+        num_heads: int,
+        depth: int,
+        num_classes: int,
+    ):
         super().__init__()
         self.patches = nn.Conv2d(in_channels, embed_dim, patch_size, patch_size)
         self.position = nn.Parameter(torch.zeros(1, (img_size // patch_size) ** 2, embed_dim))
@@ -111,9 +119,7 @@ class LanguageModel(pl.LightningModule):
         return loss
 
     def configure_optimizers(self):
-        return torch.optim.Adam(
-            [p for n, p in self.named_parameters() if not n.startswith("position")], lr=1e-3
-        )
+        return torch.optim.Adam([p for n, p in self.named_parameters() if not n.startswith("position")], lr=1e-3)
 
 
 @style
@@ -122,7 +128,8 @@ class HparamsNamespace(Plain):
         super().__init__()
         self.save_hyperparameters(hparams)
         self.net = nn.Sequential(
-            nn.Linear(hparams.input_size, hparams.hidden_size), nn.ReLU(),
+            nn.Linear(hparams.input_size, hparams.hidden_size),
+            nn.ReLU(),
             nn.Linear(hparams.hidden_size, hparams.num_classes),
         )
 
@@ -479,8 +486,14 @@ class Words(Plain):
 
 @style
 class Lists(Plain):
-    def __init__(self, hidden_dims: list[int], input_shape: tuple[int, int, int], betas: tuple, class_names: list[str],
-                 dropouts: Union[list[float], None]):
+    def __init__(
+        self,
+        hidden_dims: list[int],
+        input_shape: tuple[int, int, int],
+        betas: tuple,
+        class_names: list[str],
+        dropouts: Union[list[float], None],
+    ):
         super().__init__()
         channels, height, width = input_shape
         size, layers = channels * height * width, [nn.Flatten()]
@@ -531,7 +544,9 @@ class HuggingFace(pl.LightningModule):
         self.model, self.rate = model, learning_rate
 
     def training_step(self, batch, batch_idx):
-        outputs = self.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"])
+        outputs = self.model(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"]
+        )
         self.log("train_loss", outputs.loss, on_step=False, on_epoch=True)
         return outputs.loss
 
@@ -587,3 +602,343 @@ class GivenFeatures(Plain):
     def __init__(self, in_features: int, hidden_dim: int):
         super().__init__()
         self.net = nn.Sequential(nn.Linear(in_features, hidden_dim), nn.Linear(hidden_dim, 3))
+
+
+@style
+class GNNLike(pl.LightningModule):
+    def __init__(self, in_channels, hidden_channels, out_channels, num_layers=2, dropout=0.5):
+        super().__init__()
+        self.save_hyperparameters()
+        self.a, self.b = nn.Linear(in_channels, hidden_channels), nn.Linear(hidden_channels, out_channels)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        out = F.log_softmax(self.b(F.relu(self.a(x))), dim=-1)
+        loss = F.nll_loss(out, y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=0.01)
+
+
+@style
+class TwoConfigs(Plain):
+    def __init__(self, model_cfg, train_cfg):
+        super().__init__()
+        self.train_cfg = train_cfg
+        self.net = nn.Sequential(
+            nn.Linear(model_cfg.input_dim, model_cfg.hidden),
+            nn.ReLU(),
+            nn.Linear(model_cfg.hidden, model_cfg.num_classes),
+        )
+
+    def configure_optimizers(self):
+        opt = torch.optim.AdamW(self.parameters(), lr=self.train_cfg.lr, weight_decay=self.train_cfg.wd)
+        sched = torch.optim.lr_scheduler.CosineAnnealingLR(
+            opt, T_max=self.train_cfg.max_epochs, eta_min=self.train_cfg.min_lr
+        )
+        return {"optimizer": opt, "lr_scheduler": {"scheduler": sched, "interval": "step"}}
+
+
+@style
+class ArgsStyle(Plain):
+    def __init__(self, args):
+        super().__init__()
+        self.args = args
+        self.save_hyperparameters(args)
+        if args.use_conv:
+            self.net = nn.Conv1d(3, 4, 3)
+        else:
+            self.net = nn.Sequential(
+                nn.Linear(args.n_input, args.n_hidden),
+                nn.Dropout(args.dropout),
+                nn.Linear(args.n_hidden, args.n_output),
+            )
+
+    def configure_optimizers(self):
+        if self.args.optimizer == "sgd":
+            return torch.optim.SGD(self.parameters(), lr=self.args.learning_rate, momentum=self.args.momentum)
+        elif self.args.optimizer == "adam":
+            return torch.optim.Adam(self.parameters(), lr=self.args.learning_rate)
+        raise NotImplementedError(self.args.optimizer)
+
+
+@style
+class SimCLRish(pl.LightningModule):
+    def __init__(self, backbone: nn.Module, projection_dim: int, temperature: float, hidden_dim: int):
+        super().__init__()
+        self.backbone = backbone
+        self.projector = nn.Sequential(
+            nn.Linear(hidden_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, projection_dim)
+        )
+        self.temperature = temperature
+
+    def training_step(self, batch, batch_idx):
+        (x1, x2), _ = batch
+        z1, z2 = (F.normalize(self.projector(self.backbone(x)), dim=1) for x in (x1, x2))
+        logits = z1 @ z2.T / self.temperature
+        loss = F.cross_entropy(logits, torch.arange(len(logits)))
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+
+@style
+class Distill(pl.LightningModule):
+    def __init__(self, teacher: nn.Module, student: nn.Module, alpha: float, T: float):
+        super().__init__()
+        self.teacher, self.student, self.alpha, self.T = teacher, student, alpha, T
+        for p in self.teacher.parameters():
+            p.requires_grad_(False)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        with torch.no_grad():
+            t = self.teacher(x)
+        s = self.student(x)
+        loss = self.alpha * F.cross_entropy(s, y) + (1 - self.alpha) * F.kl_div(
+            F.log_softmax(s / self.T, -1), F.softmax(t / self.T, -1), reduction="batchmean"
+        )
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.student.parameters(), lr=1e-3)
+
+
+@style
+class LSTMForecast(pl.LightningModule):
+    def __init__(self, n_features, hidden_size, seq_len, batch_size, num_layers, dropout, learning_rate, criterion):
+        super().__init__()
+        self.lr = learning_rate
+        self.criterion = criterion
+        self.lstm = nn.LSTM(n_features, hidden_size, num_layers, dropout=dropout, batch_first=True)
+        self.linear = nn.Linear(hidden_size, 1)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        y_hat = self.linear(self.lstm(x)[0][:, -1])
+        loss = self.criterion(y_hat, y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=self.lr)
+
+
+@style
+class OmegaConfLike(pl.LightningModule):
+    def __init__(self, cfg: DictConfig):  # noqa: F821  (imported for the type checker only, as many do)
+        super().__init__()
+        self.save_hyperparameters(cfg)
+        self.cfg = cfg
+        self.layers = nn.ModuleList()
+        dims = [cfg.arch.input_dim] + list(cfg.arch.hidden_dims)
+        for a, b in zip(dims, dims[1:]):
+            self.layers.append(nn.Linear(a, b))
+        self.head = nn.Linear(dims[-1], cfg.arch.num_classes)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+        loss = F.cross_entropy(self.head(x), y, label_smoothing=self.cfg.loss.label_smoothing)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        opt = getattr(torch.optim, self.cfg.optim.name)(self.parameters(), lr=self.cfg.optim.lr)
+        return opt
+
+
+@style
+class ParamsPrototype(Plain):
+    def __init__(self, hparams, **kwargs):
+        super().__init__()
+        self.hparams.update(vars(hparams))
+        self.net = nn.Linear(self.hparams.input_dim, self.hparams.num_classes)
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=self.hparams.lr)
+
+
+@style
+class UnetLike(pl.LightningModule):
+    def __init__(self, n_channels, n_classes, bilinear, features_start):
+        super().__init__()
+        self.a = nn.Conv2d(n_channels, features_start, 3, padding=1)
+        self.b = nn.Conv2d(features_start, n_classes, 1)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.b(F.relu(self.a(x))), y.long())
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+
+@style
+class VAE(pl.LightningModule):
+    def __init__(self, enc_out_dim: int, latent_dim: int, input_height: int):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(3 * input_height * input_height, enc_out_dim))
+        self.mu, self.var = nn.Linear(enc_out_dim, latent_dim), nn.Linear(enc_out_dim, latent_dim)
+        self.decoder = nn.Linear(latent_dim, 3 * input_height * input_height)
+
+    def training_step(self, batch, batch_idx):
+        x, _ = batch
+        h = self.encoder(x)
+        mu, lv = self.mu(h), self.var(h)
+        z = mu + torch.randn_like(mu) * (lv / 2).exp()
+        loss = F.mse_loss(self.decoder(z).view_as(x), x) + (mu.square() + lv.exp() - 1 - lv).mean()
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+
+@style
+class ModuleDictNets(Plain):
+    def __init__(self, networks: dict[str, nn.Module], num_classes: int):
+        super().__init__()
+        self.nets = nn.ModuleDict(networks)
+        self.net = self.nets["main"]
+
+
+@style
+class Generic(pl.LightningModule):
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Callable,
+        metrics: dict[str, torchmetrics.Metric],
+        optimizer: Callable,
+        scheduler_config: dict,
+    ):
+        super().__init__()
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.metrics = nn.ModuleDict(metrics)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch["input"], batch["target"]
+        loss = self.loss(self.model(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return self.optimizer(self.parameters())
+
+
+@style
+class SoftActorish(pl.LightningModule):
+    def __init__(self, obs_size: int, n_actions: int, hidden_size: int, gamma: float, sync_rate: int):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(obs_size, hidden_size), nn.ReLU(), nn.Linear(hidden_size, n_actions))
+        self.target = nn.Sequential(nn.Linear(obs_size, hidden_size), nn.ReLU(), nn.Linear(hidden_size, n_actions))
+        self.gamma = gamma
+        self.target.requires_grad_(False)
+
+    def training_step(self, batch, batch_idx):
+        states, actions, rewards, dones, next_states = batch
+        q = self.net(states).gather(1, actions.long().unsqueeze(-1)).squeeze(-1)
+        with torch.no_grad():
+            nxt = self.target(next_states).max(1)[0]
+            nxt[dones.bool()] = 0.0
+        loss = F.mse_loss(q, nxt * self.gamma + rewards)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.net.parameters(), lr=1e-3)
+
+
+@style
+class FreezingFineTune(Plain):
+    def __init__(self, backbone: nn.Module, n_classes: int, lr: float, milestones: tuple):
+        super().__init__()
+        layers = list(backbone.children())[:-1]
+        self.features = nn.Sequential(*layers)
+        self.fc = nn.Linear(backbone.fc.in_features, n_classes)
+        self.lr = lr
+        self.milestones = milestones
+
+    def net(self, x):
+        return self.fc(self.features(x).flatten(1))
+
+    def configure_optimizers(self):
+        o = torch.optim.Adam(self.parameters(), lr=self.lr)
+        return [o], [torch.optim.lr_scheduler.MultiStepLR(o, milestones=self.milestones, gamma=0.1)]
+
+
+@style
+class Seq2Seq(pl.LightningModule):
+    def __init__(self, src_vocab_size, tgt_vocab_size, emb_dim, nhead, num_encoder_layers, dim_feedforward, pad_id):
+        super().__init__()
+        self.src, self.tgt = nn.Embedding(src_vocab_size, emb_dim), nn.Embedding(tgt_vocab_size, emb_dim)
+        self.tf = nn.Transformer(
+            emb_dim, nhead, num_encoder_layers, num_encoder_layers, dim_feedforward, batch_first=True
+        )
+        self.out = nn.Linear(emb_dim, tgt_vocab_size)
+        self.pad_id = pad_id
+
+    def training_step(self, batch, batch_idx):
+        src, tgt = batch
+        logits = self.out(self.tf(self.src(src), self.tgt(tgt[:, :-1])))
+        loss = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), tgt[:, 1:].reshape(-1), ignore_index=self.pad_id)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+
+@style
+class NoNames(Plain):
+    def __init__(self, a: int, b: int, c: float):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(a, b), nn.Dropout(c), nn.Linear(b, 3))
+
+
+@style
+class RegLike(pl.LightningModule):
+    def __init__(self, config: dict):
+        super().__init__()
+        self.lr = config["lr"]
+        self.layer_1 = nn.Linear(28 * 28, config["layer_1_size"])
+        self.layer_2 = nn.Linear(config["layer_1_size"], config["layer_2_size"])
+        self.layer_3 = nn.Linear(config["layer_2_size"], 10)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        x = x.view(x.size(0), -1)
+        logits = self.layer_3(torch.relu(self.layer_2(torch.relu(self.layer_1(x)))))
+        loss = F.nll_loss(F.log_softmax(logits, 1), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=self.lr)
+
+
+@style
+class InstantiatedParts(Plain):
+    def __init__(self, net, optimizer_config: dict, lr_scheduler_config: Optional[dict] = None):
+        super().__init__()
+        self.net = net
+        self.oc = optimizer_config
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), **self.oc)
+
+
+@style
+class FactoryNet(Plain):
+    def __init__(self, model_fn: Callable[..., nn.Module], num_classes: int):
+        super().__init__()
+        self.net = model_fn(num_classes=num_classes)

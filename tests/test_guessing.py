@@ -285,13 +285,15 @@ def test_the_summary_prints_the_guess_in_pasteable_form(either_kit, items, said)
     text = said(result)
     assert set(items(result).values()) == {"passed"}
     assert "  guessed     --lightning-init features=12 --lightning-init lr=0.001\n" in text
-    assert "  guessed     encoder=<a small network: linear layers>; a function that returns the module" in text
+    assert "  guessed     encoder=<a small network: linear layers, 8 values out>; a function that returns" in text
     assert "  inferred    --lightning-batch 'x: float[B,12]" in text
 
 
 def test_the_guess_is_told_even_in_a_quiet_run(kit, said):
     kit.module(GUESSED)
-    assert "  guessed     --lightning-init features=12" in said(kit.run("-q", "--lightning-module=model.py:Sized", batch=""))
+    assert "  guessed     --lightning-init features=12" in said(
+        kit.run("-q", "--lightning-module=model.py:Sized", batch="")
+    )
 
 
 @pytest.mark.parametrize("option", ["--lightning-no-guess", "--lightning-strict", "ini"])

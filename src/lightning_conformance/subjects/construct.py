@@ -34,7 +34,9 @@ class Constructor:
 
     """
 
-    def __init__(self, obj: Any, label: str = "", init: Mapping[str, Any] | None = None, guessing: bool = False) -> None:
+    def __init__(
+        self, obj: Any, label: str = "", init: Mapping[str, Any] | None = None, guessing: bool = False
+    ) -> None:
         self.obj = obj
         self.label = label or getattr(obj, "__qualname__", type(obj).__name__)
         self.is_instance = is_lightning_module(obj)
@@ -56,10 +58,7 @@ class Constructor:
         missing = [p for p in parameters(self.obj) if p.required and p.name not in self.init]
         if missing and not self._guessing:
             raise SubjectError("construct", *missing_arguments(missing, self.obj, self.label))
-        if self.needs_guess:
-            module = self._guessed(missing)
-        else:
-            module = _call(self.obj, self.init, self.label)
+        module = self._guessed(missing) if self.needs_guess else _call(self.obj, self.init, self.label)
         if not is_lightning_module(module):
             message = f"{self.label} returned {describe(module)}, not a LightningModule."
             raise SubjectError("construct", message, "A factory function returns the module that it makes.")
@@ -72,7 +71,9 @@ class Constructor:
         try:
             if self._guess is None:
                 self._guess = Guess(self.obj, missing, any_keyword=takes_any_keyword(self.obj))
-            return self._guess.construct(lambda values: self.obj(**instantiated_arguments(self.obj, self.init), **values))
+            return self._guess.construct(
+                lambda values: self.obj(**instantiated_arguments(self.obj, self.init), **values)
+            )
         except NotGuessed as failed:
             if failed.cause is not None and not missing:
                 raise SubjectError(

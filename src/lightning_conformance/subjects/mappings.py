@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-
 _CONFIGS = re.compile(
     r"(\w+_)?(h_?params?|hyper_?params?|hyper_?parameters|cfg|config|conf|configuration|args|arguments|opts?|options"
     r"|params?|flags|kwargs|settings|hp)(_\w+)?"
@@ -26,7 +25,7 @@ class OpenDict(dict[str, Any], argparse.Namespace):
         dict.__init__(self, {key: opened(value) for key, value in (content or {}).items()})
         object.__setattr__(self, "__dict__", self)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
     __eq__ = dict.__eq__
     __contains__ = dict.__contains__
     __repr__ = dict.__repr__

@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import functools
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import torch
 from torch import nn
 
 from lightning_conformance.subjects.guessing import objects
-from lightning_conformance.subjects.guessing.choices import choices
+from lightning_conformance.subjects.guessing.choices import choices, sizes_a_layer
 from lightning_conformance.subjects.guessing.names import (
     BOOLEANS,
     FLOATS,
@@ -24,6 +25,7 @@ from lightning_conformance.subjects.guessing.names import (
     STRINGS,
     by_name,
     list_by_name,
+    strings_by_name,
 )
 from lightning_conformance.subjects.guessing.networks import means_network
 from lightning_conformance.subjects.guessing.slots import SIZES, Candidate, Path, member, plain, thing
@@ -42,13 +44,13 @@ class Makers:
     Args:
         owner: The class or function whose argument it is.
         network: Gives a network for a path.
-        config: Gives a configuration for a path.
+        config: Gives a configuration for a path, all its values of one annotation where there is one.
         record: Gives an instance of a class for a path, its arguments guessed in turn.
     """
 
     owner: Any
     network: Callable[[Path], Any]
-    config: Callable[[Path], Any]
+    config: Callable[[Path, Any], Any]
     record: Callable[[Path, type], Any]
 
     @property
@@ -95,8 +97,11 @@ def _named(path: Path, makers: Makers) -> Iterator[Candidate]:
         numbers, listed = by_name(INTEGERS, name), list_by_name(name)
         yield from plain(*numbers)
         yield from plain(listed) if listed is not None else ()
+        yield from plain([numbers[0], numbers[0]]) if numbers and name.endswith("s") else ()
         yield from plain(*([] if numbers else by_name(FLOATS, name)))
-    yield from plain(*by_name(STRINGS, name))
+        if not numbers and sizes_a_layer(makers.owner, name):
+            yield from plain(SIZES["classes"], SIZES["hidden"], 1)
+    yield from plain(*strings_by_name(path))
 
 
 def _object(role: str, makers: Makers) -> list[Candidate]:
@@ -138,7 +143,8 @@ def _annotated(path: Path, annotation: Any, makers: Makers) -> Iterator[Candidat
     elif annotation is functools.partial or "Callable" in text or "partial" in text or origin is type:
         yield from _called(path, makers)
     elif _is_mapping(annotation, text):
-        yield _config(path, makers)
+        values = arguments[1] if len(arguments) == 2 and arguments[1] not in (Any, object) else NOWHERE
+        yield _config(path, makers, values)
     elif isinstance(annotation, type):
         yield from _instance(path, annotation, makers)
     elif isinstance(annotation, types.ModuleType):
@@ -169,7 +175,9 @@ def _sequence(path: Path, kind: type, arguments: tuple[Any, ...], makers: Makers
             yield _listing(kind, [part[0] for part in parts])
         return
     singular = (*path[:-1], name.removesuffix("es") if name.endswith("sses") else name.removesuffix("s"))
-    items = candidates(singular, inner[0] if inner else int, makers) or candidates(path, inner[0] if inner else int, makers)
+    items = candidates(singular, inner[0] if inner else int, makers) or candidates(
+        path, inner[0] if inner else int, makers
+    )
     if not items and inner == [str]:
         items = plain("a")
     yield from (_listing(kind, [item, item]) for item in items[:3])
@@ -190,9 +198,16 @@ def _called(path: Path, makers: Makers) -> list[Candidate]:
         return objects.loss_functions(makers.owner_name) + objects.losses(makers.owner_name)
     if role:
         return _object(role, makers)
+    made = re.sub(r"_?(fn|func|factory|builder|cls|class|constructor|ctor)$", "", path[-1])
+    if means_network(made):
+        return [thing("", lambda: _function_of(makers.network, (*path[:-1], made)), "network")]
     if any(word in path[-1].lower() for word in ("transform", "augment", "preprocess", "collate", "postprocess")):
         return [thing("torch.nn.Identity()", nn.Identity)]
     return [thing("torch.nn.LayerNorm", lambda: nn.LayerNorm)] if "norm" in path[-1] else []
+
+
+def _function_of(make: Callable[[Path], Any], path: Path) -> Callable[..., Any]:
+    return lambda *args, **named: make(path)
 
 
 def _instance(path: Path, cls: type, makers: Makers) -> Iterator[Candidate]:
@@ -229,8 +244,8 @@ def _is_mapping(annotation: Any, text: str) -> bool:
     return bool(words & set(_MAPPINGS)) or (isinstance(origin, type) and issubclass(origin, dict))
 
 
-def _config(path: Path, makers: Makers) -> Candidate:
-    return Candidate(lambda: makers.config(path), "configuration", "mapping")
+def _config(path: Path, makers: Makers, values: Any = NOWHERE) -> Candidate:
+    return Candidate(lambda: makers.config(path, values), "configuration", "mapping")
 
 
 def _network(path: Path, makers: Makers) -> Candidate:

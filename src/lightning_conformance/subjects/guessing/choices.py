@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
@@ -33,6 +34,17 @@ def _aliases(node: ast.AST, name: str) -> Iterator[str]:
     for left, right in pairs:
         if isinstance(left, ast.Attribute) and isinstance(right, ast.Name) and right.id == name:
             yield left.attr
+
+
+def sizes_a_layer(obj: Any, name: str) -> bool:
+    """Whether the source hands ``name`` on to a layer of ``torch.nn``: ``nn.Linear(name, 3)``."""
+    for tree in _trees(obj):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and re.match(r"(torch\.)?nn\.[A-Z]\w+$", ast.unparse(node.func)):
+                given = [*node.args, *(keyword.value for keyword in node.keywords)]
+                if any(isinstance(each, ast.Name) and each.id == name for each in given):
+                    return True
+    return False
 
 
 def _trees(obj: Any) -> Iterator[ast.AST]:

@@ -14,9 +14,10 @@ import torch
 
 from lightning_conformance.subjects.arguments import option
 from lightning_conformance.subjects.guessing import hints
-from lightning_conformance.subjects.guessing.candidates import Makers, candidates, read_candidates
+from lightning_conformance.subjects.guessing.candidates import NOWHERE, Makers, candidates, read_candidates
 from lightning_conformance.subjects.guessing.configs import guessed_config
 from lightning_conformance.subjects.guessing.networks import KIND_TEXTS, KINDS, means_network, network, role_of
+from lightning_conformance.subjects.guessing.outputs import marked
 from lightning_conformance.subjects.guessing.slots import SIZES, Candidate, Path, Slot, WrongGuess, plain
 from lightning_conformance.subjects.parameters import Parameter, parameters
 
@@ -63,6 +64,7 @@ class Guess:
         self.obj, self.any_keyword = obj, any_keyword
         self.slots: dict[Path, Slot] = {}
         self.outs: dict[Path, int] = {}
+        self.values: dict[Path, Any] = {}
         self.sizes = dict(SIZES)
         self.kind = 0
         self._first: _State | None = None
@@ -123,14 +125,14 @@ class Guess:
         if self.attempts > MAX_ATTEMPTS or time.monotonic() > self.ends:
             return False
         if error is None:
-            return self._next_kind() or self._next_of(self._open_slots())
+            return self._next_kind() or self._next_of(self._uncertain_slots())
         if isinstance(error, WrongGuess):
-            return self._next_of([self.slots[error.path]]) if error.path in self.slots else self._next_kind()
+            return self._correct(error)
         if self._adopt_keys(error) or self._adopt_size(error):
             return True
         if hints.is_own(error) and not isinstance(error, NotImplementedError):
             return False
-        return self._advance_blamed(error) or self._next_kind() or self._next_of(self._open_slots())
+        return self._advance_blamed(error) or self._next_kind() or self._next_of(self._uncertain_slots())
 
     def texts(self) -> tuple[str, ...]:
         """What is guessed, an argument each: an option to paste where it is plain data."""
@@ -165,7 +167,8 @@ class Guess:
 
     def _network(self, path: Path) -> Any:
         role = role_of(path[-1])
-        return network(role, KINDS[self.kind], self.sizes, self.outs.get(path) or self._told_out(role))
+        made = network(role, KINDS[self.kind], self.sizes, self.outs.get(path) or self._told_out(role))
+        return marked(made, path)
 
     def _told_out(self, role: str) -> int | None:
         """What another argument says of the values that an encoder gives."""
@@ -175,13 +178,14 @@ class Guess:
                 return value if type(value) is int else None
         return None
 
-    def _config(self, path: Path) -> Any:
+    def _config(self, path: Path, values: Any) -> Any:
+        self.values[path] = values
         inner = [slot for other, slot in list(self.slots.items()) if other[:-1] == path]
         return guessed_config(self._read, path, {slot.name: slot.candidate.make() for slot in inner})
 
     def _read(self, path: Path) -> Any:
         if path not in self.slots:
-            self._add(path, read_candidates(path, self._makers))
+            self._add_key(path)
         return self.slots[path].candidate.make()
 
     def _record(self, path: Path, cls: type) -> Any:
@@ -203,16 +207,33 @@ class Guess:
         if found:
             self.slots[path] = Slot(path, found)
 
+    def _add_key(self, path: Path) -> None:
+        values = self.values.get(path[:-1], NOWHERE)
+        told = candidates(path, values, self._makers) if values is not NOWHERE else []
+        self._add(path, told or read_candidates(path, self._makers))
+
     # Answers to an error.
+
+    def _correct(self, wrong: WrongGuess) -> bool:
+        if wrong.path is None or wrong.path not in self.slots:
+            return self._next_kind()
+        if wrong.wanted is None:
+            return self._next_of([self.slots[wrong.path]])
+        if wrong.path in self.outs:
+            return self._next_kind()
+        self.outs[wrong.path] = wrong.wanted
+        return True
 
     def _adopt_keys(self, error: BaseException) -> bool:
         """Keys that were read where the configuration could not answer itself."""
-        configs = [path for path, slot in self.slots.items() if slot.candidate.kind == "mapping" and self._is_live(path)]
+        configs = [
+            path for path, slot in self.slots.items() if slot.candidate.kind == "mapping" and self._is_live(path)
+        ]
         outer = configs[0] if configs else () if self.any_keyword else None
         new = [(*outer, key) for key in hints.missing_keys(error)] if outer is not None else []
         new = [path for path in new if path not in self.slots]
         for path in new:
-            self._add(path, read_candidates(path, self._makers))
+            self._add_key(path)
         return bool(new)
 
     def _adopt_size(self, error: BaseException) -> bool:
@@ -230,7 +251,7 @@ class Guess:
                 if self.sizes[name] == wanted == SIZES[name]:
                     self.sizes[name] = got
                     return True
-        for slot in self._open_slots(whole=True):
+        for slot in self._open_slots():
             if slot.candidate.is_plain and slot.candidate.make() == wanted and str((got, wanted)) not in slot.tried:
                 slot.tried.append(str((got, wanted)))
                 slot.replace(got)
@@ -242,22 +263,28 @@ class Guess:
         return out if isinstance(out, int) else None
 
     def _advance_blamed(self, error: BaseException) -> bool:
-        names = hints.blamed(error, [slot.name for slot in self._open_slots(whole=True)])
-        slots = [slot for slot in self._open_slots(whole=True) if slot.name in names]
+        names = hints.blamed(error, [slot.name for slot in self._open_slots()])
+        slots = [slot for slot in self._open_slots() if slot.name in names]
         words = hints.offered(error)
         for slot in slots:
             new = [word for word in words if word not in slot.tried]
             if new and slot.candidate.is_plain and isinstance(slot.candidate.make(), str):
                 slot.tried.extend(words)
                 slot.candidates[slot.index + 1 :] = [*plain(*new), *slot.candidates[slot.index + 1 :]]
+        if not slots and "GuessedConfig" in str(error):
+            slots = [slot for slot in self._open_slots() if slot.candidate.kind == "mapping" and len(slot.path) > 1]
         if any(slot.candidate.kind == "network" for slot in slots[:1]) and self._next_kind():
             return True
         return self._next_of(slots)
 
-    def _open_slots(self, whole: bool = False) -> list[Slot]:
-        """Slots in use; those read last first, and unless ``whole`` without what is sure to be right."""
-        live = [slot for path, slot in self.slots.items() if self._is_live(path)]
-        return live[::-1] if whole else [slot for slot in live[::-1] if slot.candidate.kind != "mapping"]
+    def _open_slots(self) -> list[Slot]:
+        """Slots in use, those read last first."""
+        return [slot for path, slot in self.slots.items() if self._is_live(path)][::-1]
+
+    def _uncertain_slots(self) -> list[Slot]:
+        """Slots that may be wrong though no error speaks of them: once the constructor has run, objects only."""
+        certain = {"mapping", "plain"} if self._first else {"mapping"}
+        return [slot for slot in self._open_slots() if slot.candidate.kind not in certain]
 
     def _next_of(self, slots: Sequence[Slot]) -> bool:
         return any(slot.advance() for slot in sorted(slots, key=lambda slot: slot.index))

@@ -19,13 +19,14 @@ _MISMATCHES = (
     r"mat1 and mat2 shapes cannot be multiplied \(\d+x(?P<got>\d+) and (?P<wanted>\d+)x\d+\)",
     r"Expected (?P<wanted>\d+), got (?P<got>\d+)",
     r"to have (?P<wanted>\d+) channels, but got (?P<got>\d+) channels",
-    r"normalized_shape=\[(?P<wanted>\d+)\], expected input with shape \[\*, \d+\], but got input of size\[.*?(?P<got>\d+)\]",
+    r"normalized_shape=\[(?P<wanted>\d+)\], expected input with shape .*, but got input of size\[.*?(?P<got>\d+)\]",
     r"running_mean should contain (?P<got>\d+) elements not (?P<wanted>\d+)",
     r"The size of tensor a \((?P<got>\d+)\) must match the size of tensor b \((?P<wanted>\d+)\)",
     r"using a target size .*?(?P<wanted>\d+)\]\).* different to the input size .*?(?P<got>\d+)\]\)",
 )
 _ONE_OF = re.compile(
-    r"(?:one of|either|choose (?:from|between)|supported\w*|available|valid\w*|must be|expected|in)\b(.*)", re.IGNORECASE
+    r"(?:one of|either|choose (?:from|between)|supported\w*|available|valid\w*|must be|expected|in)\b(.*)",
+    re.IGNORECASE,
 )
 
 
@@ -41,7 +42,7 @@ def missing_keys(error: BaseException) -> list[str]:
         key = error.args[0]
         return [key] if key.isidentifier() else []
     if isinstance(error, AttributeError):
-        if "object has no attribute" in text and not _CONTAINERS.search(text):
+        if "has no attribute" in text and not _CONTAINERS.search(text):
             return []
         return [match[1] for match in (re.search(pattern, text) for pattern in _MISSING_KEYS) if match][:1]
     if isinstance(error, TypeError) and (match := _MISSING_ARGUMENTS.search(text)):

@@ -18,28 +18,43 @@ INTEGERS: list[tuple[str, tuple[int, ...]]] = [
     (r"(in|input|x|obs|observation|state|num|n|nb|data|raw)_?(dims?|size|features?|feats?|num|shape|n|d)", (_F, 3)),
     (r"(n|num)_(inputs?|vars?|variables|columns)|feature_?(size|dims?)|.*_in|dim_in|features|feats|.*input_dim", (_F,)),
     (r"(latent|z|code|bottleneck|noise|zdim|style)_?(dims?|size|features|channels)?", (_L,)),
-    (r"(hidden|hid|h|model|d|emb|embed|embedding|ff|ffn|mlp|feedforward|inner|proj|projection)_?"
-     r"(dims?|size|units|features|channels|width|nodes|model|ff|h|hid|n)?|.*(hidden|embed|embedding)_?(dims?|size)"
-     r"|(n|num)_?(hidden|units|hid)|width|units|base_?(channels|filters|width)?|n_?filters|num_filters|nf|ngf|ndf|dim|.*_channels", (_H,)),
+    (
+        r"(hidden|hid|h|model|d|emb|embed|embedding|ff|ffn|mlp|feedforward|inner|proj|projection)_?"
+        r"(dims?|size|units|features|channels|width|nodes|model|ff|h|hid|n)?|.*(hidden|embed|embedding)_?(dims?|size)"
+        r"|(n|num)_?(hidden|units|hid)|width|units|base_?(channels|filters|width)?|n_?filters|num_filters|nf|ngf|ndf|dim|.*_channels",
+        (_H,),
+    ),
     (r"(n|num|nb)?_?(attn_|attention_)?n?heads?", (2,)),
     (r"(n|num|nb)?_?(\w+_)?(layers?|blocks?|depth|stages|levels|stacks|hidden_layers)|depth", (2,)),
-    (r"(\w+_)?(vocab|vocabulary)(_size)?|(n|num)_(embeddings?|tokens?|items?|users?|words?|symbols|entities|nodes)"
-     r"|n_?tokens?|vocab_?size|codebook_size", (SIZES["vocabulary"],)),
-    (r"(max_?)?(seq|sequence|context|block|src|tgt|input|window|horizon|prediction|pred|lookback|history|text|time)?_?"
-     r"(len|length|size|steps|horizon|window)|seq_?len|t_in|horizon|lookback|max_len(gth)?", (SIZES["length"],)),
+    (
+        r"(\w+_)?(vocab|vocabulary)(_size)?|(n|num)_(embeddings?|tokens?|items?|users?|words?|symbols|entities|nodes)"
+        r"|n_?tokens?|vocab_?size|codebook_size",
+        (SIZES["vocabulary"],),
+    ),
+    (
+        r"(max_?)?(seq|sequence|context|block|src|tgt|input|window|horizon|prediction|pred|lookback|history|text|time)?_?"
+        r"(len|length|size|steps|horizon|window)|seq_?len|t_in|horizon|lookback|max_len(gth)?",
+        (SIZES["length"],),
+    ),
     (r"(pad|padding|ignore)_?(idx|index|token|id|token_id)?", (0,)),
     (r"(sos|bos|cls|start)_?(idx|index|token|id|token_id)", (1,)),
     (r"(eos|sep|end|mask|unk)_?(idx|index|token|id|token_id)", (2,)),
     (r"(img|image|input|crop|spatial)_?(size|dim|res|resolution|width|height)|resolution|height|h|w|size", (32,)),
     (r"patch_?size", (4,)),
     (r"kernel(_?size)?|ks", (3,)),
-    (r"strides?|dilation|groups|expansion|reduction|factor|scale_factor|interval|.*_(interval|freq|every|every_n)", (1,)),
+    (
+        r"strides?|dilation|groups|expansion|reduction|factor|scale_factor|interval|.*_(interval|freq|every|every_n)",
+        (1,),
+    ),
     (r"(\w+_)?batch_?size|bs", (5,)),
     (r"(max_?|num_?|n_?|total_?|warm_?up_?|training_?)*(epochs?)", (2,)),
     (r"warm_?up(_?(steps?|iters?))?|patience|step_size|lr_step(_size)?|t_0", (2,)),
     (r"(max_?|num_?|n_?|total_?|training_?|train_?)*(steps?|iters?|iterations|updates|samples)|t_max|tmax", (10,)),
     (r"(random_?)?seed|rank|device_id|gpus?|num_workers|n_workers|workers|verbose|log_level|fold", (0,)),
+    (r"dim_?feedforward|dim_?ff", (_H,)),
     (r"top_?k|k|n_critic|critic_iter(ation)?s?|accumulate.*|num_?(gpus|devices|nodes)|ndim|n_dims|order|lag", (1,)),
+    (r".*_(size|dims?|units|features|channels|width|neurons)|features_\w+", (_H,)),
+    (r"(n|num|nb)_\w+", (_C,)),
 ]
 FLOATS: list[tuple[str, tuple[float, ...]]] = [
     (r"(\w+_)?(lr|learning_?rate|eta|step_?size)(_\w+)?|init_lr|max_lr|lr\w*", (1e-3,)),
@@ -54,7 +69,7 @@ FLOATS: list[tuple[str, tuple[float, ...]]] = [
 ]
 BOOLEANS = re.compile(
     r"(use|is|with|has|do|apply|enable|add|return|log|save|freeze|fine_?tune|share|normali[sz]e|learn|train)_\w+"
-    r"|pretrained|bias|verbose|debug|bidirectional|shuffle|freeze\w*|frozen|amsgrad|nesterov|residual|causal|inplace"
+    r"|pretrained|bias|verbose|debug|bidirectional|shuffle|freeze\w*|frozen|amsgrad|nesterov|residual|causal|inplace|bilinear|debug_mode|fp16"
 )
 STRINGS: list[tuple[str, tuple[str, ...]]] = [
     (r"(\w+_)?(optimi[sz]er|optim|opt)(_?(name|type|class|str))?", ("adam", "Adam", "sgd", "AdamW")),
@@ -87,6 +102,13 @@ def by_name(table: list[tuple[str, tuple[Any, ...]]], name: str) -> tuple[Any, .
     """The values of the first row that fits; empty where none does."""
     lowered = name.lower().strip("_")
     return next((values for pattern, values in table if re.fullmatch(pattern, lowered)), ())
+
+
+def strings_by_name(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Words that a name may be; ``cfg.optimizer.name`` is the name of an optimizer."""
+    if len(path) > 2 and path[-1].lower() in ("name", "type", "kind", "cls", "class_name"):
+        return by_name(STRINGS, path[-2]) or by_name(STRINGS, path[-1])
+    return by_name(STRINGS, path[-1])
 
 
 def list_by_name(name: str) -> Any:

@@ -20,15 +20,17 @@ KIND_TEXTS = {
     "wrapped": "an embedding and linear layers, giving loss and logits",
 }
 
-_SOURCES = re.compile(r"(\w+_)?(decoder|dec|generator|gen|netg|g|head|classifier|projector|projection|predictor|neck)\d*")
+_SOURCES = re.compile(
+    r"(\w+_)?(decoder|dec|generator|gen|netg|g|head|classifier|projector|projection|predictor|neck)\d*"
+)
 _DECODERS = re.compile(r"(\w+_)?(decoder|dec|generator|gen|netg|g)\d*")
 _CRITICS = re.compile(r"(\w+_)?(discriminator|disc|critic|netd|d|value_?(net\w*)?)\d*")
 _ENCODERS = re.compile(
-    r"(\w+_)?(encoder|enc|backbone|feature_?extractor|extractor|embedder|body|trunk|stem|student|teacher|base_encoder)\d*"
+    r"(\w+_)?(encoder|enc|backbone|feature_?extractor|extractor|embedder|body|trunk|stem|base_encoder)\d*"
 )
 _NETWORKS = re.compile(
     r"(\w+_)?(model|net|network|nets|module|nn|actor|policy|agent|q_?net\w*|mlp|cnn|rnn|unet|core|architecture|arch"
-    r"|learner|forecaster|segmenter|denoiser|transformer|estimator|regressor)\d*"
+    r"|learner|forecaster|segmenter|denoiser|transformer|estimator|regressor|student|teacher)\d*"
 )
 
 
@@ -94,7 +96,7 @@ class Vector(_Network):
 
     def forward(self, x: torch.Tensor, *rest: Any, **named: Any) -> Any:
         """Features to values."""
-        if isinstance(x, torch.Tensor) and x.dim() > 3:
+        if type(x) is torch.Tensor and x.dim() > 3:
             raise WrongGuess
         return self.fc(self.body(x))
 
@@ -104,7 +106,9 @@ class Image(_Network):
 
     def __init__(self, channels: int, outputs: int) -> None:
         super().__init__(channels, outputs)
-        self.body = nn.Sequential(nn.Conv2d(channels, SIZES["hidden"], 3, padding=1), nn.Tanh(), nn.AdaptiveAvgPool2d(1))
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, SIZES["hidden"], 3, padding=1), nn.Tanh(), nn.AdaptiveAvgPool2d(1)
+        )
         self.fc = nn.Linear(SIZES["hidden"], outputs)
 
     def forward(self, x: torch.Tensor, *rest: Any, **named: Any) -> Any:
@@ -135,7 +139,7 @@ class Adaptive(_Network):
 
     def forward(self, x: torch.Tensor, *rest: Any, **named: Any) -> Any:
         """Features, resized, to values."""
-        if x.shape[-1] != SIZES["latent"]:
+        if type(x) is torch.Tensor and x.shape[-1] != SIZES["latent"]:
             x = F.interpolate(x.reshape(-1, 1, x.shape[-1]), SIZES["latent"]).reshape(*x.shape[:-1], SIZES["latent"])
         return self.fc(self.body(x))
 

@@ -12,7 +12,9 @@ from torch.nn import functional as F
 
 from lightning_conformance.subjects.guessing.slots import Candidate, plain, thing
 
-_LOSS = re.compile(r"(\w+_)?(loss|criterion|criteria|objective)(_?(fn|func|function|module|cls|class|f|type|name))?(es|s)?")
+_LOSS = re.compile(
+    r"(\w+_)?(loss|criterion|criteria|objective)(_?(fn|func|function|module|cls|class|f|type|name))?(es|s)?"
+)
 _OPTIMIZER = re.compile(r"(\w+_)?(optimi[sz]er|optim|opt)(_?(fn|factory|partial|cls|class|constructor))?s?")
 _SCHEDULER = re.compile(r"(\w+_)?(lr_?)?(scheduler|sched|lr_schedule)(_?(fn|factory|partial|cls|class))?s?")
 _ACTIVATION = re.compile(r"(\w+_)?(activation|act|nonlinearity|act_?(fn|layer|func))(_?(fn|func|function|layer|cls))?")

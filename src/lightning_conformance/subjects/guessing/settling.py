@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.lightning_api import package_of
+from lightning_conformance.subjects.guessing.outputs import checked_outputs
 from lightning_conformance.subjects.guessing.slots import WrongGuess
 from lightning_conformance.subjects.inference.live import loader_of, make_trainer, quiet_and_traceless
 from lightning_conformance.subjects.sources import BatchSource
@@ -50,7 +51,8 @@ def settled(
     told = tell()
     while True:
         try:
-            return find()
+            with checked_outputs():
+                return find()
         except WrongGuess as wrong:
             if not advance(wrong):
                 first = first or SubjectError("batch", str(wrong))

@@ -30,11 +30,12 @@ class WrongGuess(BaseException):
 
     Args:
         path: The slot; None for the kind of networks.
+        wanted: How many values it should give, where it is a network.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, wanted: int | None = None) -> None:
         super().__init__(f"{'.'.join(path) if path else 'a network'} is of another kind than was guessed")
-        self.path = path
+        self.path, self.wanted = path, wanted
 
 
 @dataclass(frozen=True)
