@@ -21,10 +21,11 @@ def check_module(
     config: str = "",
     batch: Any = None,
     environment: str | Sequence[str] = "auto",
-    train_loss: str = "train_loss",
+    train_loss: str = "",
     seed: int = 0,
     timeout: float | None = DEFAULT_TIMEOUT,
     strict: bool = False,
+    guess: bool | None = None,
     raise_on_failure: bool = True,
 ) -> Report:
     """Run a LightningModule for a few steps under a real Trainer, and judge what was seen.
@@ -38,10 +39,12 @@ def check_module(
             LightningDataModule, a batch, or a function that returns one. None: the module's own
             dataloaders, or inference.
         environment: ``auto`` (all that are there), or names such as ``cpu`` and ``cuda``.
-        train_loss: Name under which the module logs its training loss.
+        train_loss: Name under which the module logs its training loss; empty for what its file declares,
+            or ``train_loss``.
         seed: Seeds construction, batches and the run.
         timeout: Seconds for one run; None for no limit.
         strict: Let warnings fail, too.
+        guess: Guess required constructor arguments that nobody gave; None: unless ``strict``.
         raise_on_failure: Raise an exception that lists every finding.
 
     Returns:
@@ -51,7 +54,9 @@ def check_module(
         ConformanceError: A check failed (unless ``raise_on_failure`` is False).
         UsageError: The arguments do not fit: an unknown target, environment or constructor argument.
     """
-    options = SubjectOptions(init if isinstance(init, Mapping) else tuple(init), config, batch, train_loss, seed)
+    given = init if isinstance(init, Mapping) else tuple(init)
+    guess = not strict if guess is None else guess
+    options = SubjectOptions(given, config, batch, train_loss, seed, guess)
     target = parse_target(module, Path.cwd()) if isinstance(module, str) else module
     subject = Subject(target, options, limits=SearchLimits(data_seconds=timeout and timeout / 4))
     words = [environment] if isinstance(environment, str) else list(environment)

@@ -20,7 +20,7 @@ from lightning_conformance.checks.wording import listed
 from lightning_conformance.recording.model import BackwardRan, Failure, HookCalled, OptimizerStepped, Place, Recording
 
 
-@check(family="completion", needs_steps=False)
+@check(family="completion", needs_steps=False, depends_on_guess=True)
 def training_completes(recording: Recording) -> Iterator[Finding]:
     """The module can be built, fed and trained for two epochs without an error.
 

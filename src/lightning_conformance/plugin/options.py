@@ -98,7 +98,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lightning-strict",
         action="store_true",
         default=None,
-        help="Let warnings fail, too (ini: lightning_strict).",
+        help="Let warnings fail, too, and guess no constructor arguments (ini: lightning_strict).",
+    )
+    group.addoption(
+        "--lightning-no-guess",
+        action="store_true",
+        default=None,
+        help="Guess no constructor arguments that nobody gave (ini: lightning_guess = false).",
     )
     group.addoption(
         "--lightning-explain",
@@ -112,12 +118,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="linelist",
         default=[],
     )
-    parser.addini("lightning_train_loss", "Name of the logged training loss.", default="train_loss")
+    parser.addini("lightning_train_loss", "Name of the logged training loss (train_loss).", default="")
     parser.addini("lightning_environment", "Environments to run in.", default=DEFAULT_ENVIRONMENT)
     parser.addini("lightning_timeout", "Seconds after which one recorded run is ended.", default="120")
     parser.addini("lightning_infer_attempts", "Training steps that may be tried to infer a batch.", default="200")
     parser.addini("lightning_infer_seconds", "Seconds that inferring a batch may take.", default="20")
     parser.addini("lightning_strict", "Let warnings fail, too.", type="bool", default=False)
+    parser.addini("lightning_guess", "Guess constructor arguments that nobody gave.", type="bool", default=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -144,15 +151,19 @@ def read_settings(config: pytest.Config) -> Settings:
     default_loss = str(config.getini("lightning_train_loss"))
     given = config.getoption("lightning_environment") or [str(config.getini("lightning_environment"))]
     strict = config.getoption("lightning_strict")
+    strict = bool(config.getini("lightning_strict") if strict is None else strict)
+    guess = bool(config.getini("lightning_guess")) and not config.getoption("lightning_no_guess")
     return Settings(
         _read_requests(config, default_loss),
         tuple(check_names(given)),
         seconds(*_word(config, "timeout")),
-        bool(config.getini("lightning_strict") if strict is None else strict),
+        strict,
         config.stash.get(only_key, ()),
         attempts(*_word(config, "infer_attempts")),
         limited_seconds(*_word(config, "infer_seconds")),
         bool(config.getoption("lightning_freeze")),
+        # A guess makes verdicts inconclusive, which whoever asks for strictness will not want.
+        guess and not strict,
     )
 
 

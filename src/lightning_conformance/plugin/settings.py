@@ -20,7 +20,7 @@ class Request:
     init: list[str] = field(default_factory=list)
     config: str = ""
     batch: str | None = None
-    train_loss: str = "train_loss"
+    train_loss: str = ""
     line: str = ""
 
 
@@ -37,6 +37,7 @@ class Settings:
         infer_attempts: Training steps that the inference of a batch may try.
         infer_seconds: Seconds that it may take.
         freeze: Whether to write what was inferred into the configuration.
+        guess: Whether constructor arguments that nobody gave are guessed.
     """
 
     requests: tuple[Request, ...]
@@ -47,6 +48,7 @@ class Settings:
     infer_attempts: int = 200
     infer_seconds: float = 20.0
     freeze: bool = False
+    guess: bool = True
 
 
 def seconds(option: str, text: str) -> float | None:

@@ -44,7 +44,13 @@ class State:
 
         found: list[Subject] = []
         for request in self.settings.requests:
-            options = SubjectOptions(tuple(request.init), request.config, request.batch, request.train_loss)
+            options = SubjectOptions(
+                tuple(request.init),
+                request.config,
+                request.batch,
+                request.train_loss,
+                guess=self.settings.guess,
+            )
             found.append(self._named(Subject(request.target, options, request.target.base)))
         return found
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pytest
 
+from lightning_conformance.plugin.state import state_of
+
 if TYPE_CHECKING:
     from lightning_conformance.plugin.fixtures import BoundCheck
     from lightning_conformance.subjects.subject import Subject
@@ -91,4 +93,5 @@ def as_subject(
     if isinstance(module, Subject):
         return module
     target = parse_target(module, config.rootpath) if isinstance(module, str) else module
-    return Subject(target, SubjectOptions(init or {}, "", batch, train_loss), config.rootpath)
+    options = SubjectOptions(init or {}, "", batch, train_loss, guess=state_of(config).settings.guess)
+    return Subject(target, options, config.rootpath)

@@ -13,7 +13,7 @@ from lightning_conformance.plugin.freezing import freeze
 from lightning_conformance.plugin.outcomes import gather
 from lightning_conformance.plugin.state import state_of
 
-_GUESSED = ("  inferred", "  doubt")
+_GUESSED = ("  guessed", "  inferred", "  doubt")
 _ORDER = ("passed", "failed", "not applicable", "inconclusive")
 
 

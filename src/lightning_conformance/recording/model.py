@@ -138,6 +138,7 @@ class Recording:
         batch_source: Where the batches came from.
         batch_text: What a batch looked like, in the pasteable notation.
         batch_doubts: What makes an inferred batch less than certain.
+        guessed: Constructor arguments that nobody gave: options to paste, or words where one is no plain data.
         notes: What the kit did that the user should know, one sentence each.
         tape: What happened, in order.
         logged_metrics: What ``trainer.logged_metrics`` held when the run was over.
@@ -157,6 +158,7 @@ class Recording:
     batch_text: str = ""
     batch_doubts: tuple[str, ...] = ()
     init_text: str = ""
+    guessed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     tape: tuple[Seen, ...] = ()
     optimizers: tuple[OptimizerFacts, ...] = ()
@@ -182,6 +184,11 @@ class Recording:
     def trainable(self) -> tuple[ParameterFacts, ...]:
         """The registered parameters that required a gradient and have an element (nn.Embedding(0, 8) has none)."""
         return tuple(p for p in self.parameters if p.trainable and 0 not in p.shape)
+
+    @property
+    def is_guessed(self) -> bool:
+        """Whether what was seen may be due to constructor arguments that were guessed: a run was begun with them."""
+        return bool(self.guessed) and (self.failure is None or self.failure.stage in ("fit", "timeout"))
 
     @property
     def completed(self) -> bool:

@@ -63,8 +63,15 @@ def record(
         UsageError: The user's words (target, constructor arguments, batch spec) are wrong.
         KeyboardInterrupt: The user asked to stop.
     """
-    plan = plan or Plan(seed=subject.options.seed)
-    blank = Recording(subject.label, environment.name, "train", train_loss_name=subject.options.train_loss)
+    recording = _record(subject, environment, batch, plan or Plan(seed=subject.options.seed), timeout)
+    if recording.failure is not None and recording.failure.stage in ("import", "construct"):
+        return recording
+    # Only now: a guessed configuration may have been read in any hook.
+    return replace(recording, guessed=subject.guessed)
+
+
+def _record(subject: Subject, environment: Environment, batch: Any, plan: Plan, timeout: float | None) -> Recording:
+    blank = Recording(subject.label, environment.name, "train", train_loss_name=subject.train_loss)
     with leave_no_trace(), deadline(timeout):
         try:
             return _record_fed(subject, environment, plan, blank, batch)

@@ -100,6 +100,10 @@ def provenance(recording: Recording) -> Iterator[str]:
     """What the kit was told or decided by itself, in a form to paste back."""
     if recording.init_text:
         yield f"  built with  {recording.init_text}"
+    if options := [text for text in recording.guessed if text.startswith("--")]:
+        yield f"  guessed     {' '.join(options)}"
+    if things := [text for text in recording.guessed if not text.startswith("--")]:
+        yield f"  guessed     {', '.join(things)}; a function that returns the module can say them"
     if recording.batch_source == "inferred":
         yield f"  inferred    --lightning-batch {shlex.quote(recording.batch_text)}"
     elif recording.batch_text:

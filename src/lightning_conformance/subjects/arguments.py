@@ -22,6 +22,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from ..errors import UsageError
 from .lookup import did_you_mean
+from .mappings import OpenDict, means_config
 from .parameters import Parameter, is_lightning_module, parameters, takes_any_keyword, type_text
 
 INIT_FORM = "Write --lightning-init name=value, or --lightning-init '{\"name\": value}'."
@@ -241,10 +242,14 @@ def _parser(obj: Any, name: str) -> ArgumentParser | None:
 def _instantiated(parameter: Parameter | None, value: Any, obj: Any) -> Any:
     """A fresh argument: plain data instantiated by the annotation, any other object copied."""
     value = _copy_or_same(value)
-    if parameter is None or not parameter.is_typed or _plain(value) is _NOT_PLAIN:
+    if parameter is None or _plain(value) is _NOT_PLAIN:
         return value
     if isinstance(value, dict) and parameter.annotation is argparse.Namespace:
-        return argparse.Namespace(**value)
+        return argparse.Namespace(**OpenDict(value))
+    if isinstance(value, dict) and _is_read_by_attribute(parameter):
+        return OpenDict(value)
+    if not parameter.is_typed:
+        return value
     parser = _parser(obj, parameter.name)
     if parser is None:
         return value
@@ -254,6 +259,13 @@ def _instantiated(parameter: Parameter | None, value: Any, obj: Any) -> Any:
         return _imported_callable(parameter, value) or value
     instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
     return instantiate(parsed).get(parameter.name)
+
+
+def _is_read_by_attribute(parameter: Parameter) -> bool:
+    """Whether code may read ``cfg.lr`` of a dict that it is given."""
+    if not parameter.is_typed:
+        return means_config(parameter.name)
+    return bool(re.search(r"\b(Namespace|DictConfig|AttributeDict|EasyDict|ConfigDict)\b", parameter.type_text))
 
 
 def _copy_or_same(value: Any) -> Any:

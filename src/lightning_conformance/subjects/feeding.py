@@ -25,6 +25,7 @@ from lightning_conformance.subjects.batch_spec import (
 )
 from lightning_conformance.subjects.environment_errors import told
 from lightning_conformance.subjects.fingerprint import fingerprint
+from lightning_conformance.subjects.guessing.settling import GUESSED_LIMITS
 from lightning_conformance.subjects.inference import infer_batch
 from lightning_conformance.subjects.own_loaders import TooSlow, first_own_batch
 from lightning_conformance.subjects.sources import BatchSource, LoaderBatches, from_spec
@@ -91,7 +92,9 @@ def inferred_source(subject: Subject) -> tuple[BatchSource, str]:
     Raises:
         SubjectError: None is found.
     """
-    key = fingerprint(subject) if subject.specs is not None else ""
+    # With guessed arguments the batch depends on the guess, which the search may change.
+    is_kept = subject.specs is not None and not subject.constructor.needs_guess
+    key = fingerprint(subject) if is_kept else ""
     if subject.specs is not None and key:
         found = subject.specs.find(key, lambda: searched(subject))
     else:
@@ -113,10 +116,10 @@ def searched(subject: Subject) -> FoundSpec:
     seed = _annotation(subject)
     example, told_by = _examples(subject)
     limits = subject.limits
+    guessed = GUESSED_LIMITS if subject.constructor.needs_guess else {}
     found = infer_batch(
         lambda: build_without_data(subject),
-        budget_attempts=limits.attempts,
-        budget_seconds=limits.seconds,
+        **{"budget_attempts": limits.attempts, "budget_seconds": limits.seconds, **guessed},
         example=example,
         seed=seed,
     )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lightning_conformance.declaring import Declared, declared
 from lightning_conformance.errors import SubjectError, UsageError
 from lightning_conformance.lightning_api import LightningPackage, is_datamodule, package_of
 from lightning_conformance.subjects.arguments import parse_init
 from lightning_conformance.subjects.batch_spec import BatchSpec, parse_batch_spec, spec_of
-from lightning_conformance.subjects.config import configured_class, load_config
+from lightning_conformance.subjects.config import configured_class, declared_file, load_config
 from lightning_conformance.subjects.construct import Constructor
 from lightning_conformance.subjects.feeding import SpecStore, inferred_source, own_source, with_own_classes
+from lightning_conformance.subjects.guessing.settling import Unfit, error_with, settled
 from lightning_conformance.subjects.own_loaders import first_own_batch
 from lightning_conformance.subjects.sources import (
     BatchSource,
@@ -52,15 +55,17 @@ class SubjectOptions:
         init: Constructor arguments, each ``key=value`` or a JSON object; or a mapping of values.
         config: A file in LightningCLI's ``class_path``/``init_args`` form.
         batch: A batch spec, a target (``path:function``, ``path:DataModule``), a batch, or a callable.
-        train_loss: Name under which the training loss is logged.
+        train_loss: Name under which the training loss is logged; empty for what the module's file declares.
         seed: Seeds construction, batches and the run.
+        guess: Whether required constructor arguments that nobody gave may be guessed.
     """
 
     init: tuple[str, ...] | Mapping[str, Any] = ()
     config: str = ""
     batch: Any = None
-    train_loss: str = "train_loss"
+    train_loss: str = ""
     seed: int = 0
+    guess: bool = False
 
 
 @dataclass(eq=False)
@@ -117,12 +122,35 @@ class Subject:
             UsageError: Constructor arguments that do not fit, a config that cannot be read.
         """
         obj, init = self.object, dict[str, Any]()
-        if self.options.config:
-            class_path, init = load_config(self.base / self.options.config)
-            obj = configured_class(obj, class_path) if class_path else obj
-        given = self.options.init
-        init.update(given if isinstance(given, Mapping) else parse_init(given, obj))
-        return Constructor(obj, label=self.label, init=init or None)
+        declared, own = self.declared, declared_file(self.declared.config, self.object)
+        for config, given in ((own, declared.init or ()), (self.options.config, self.options.init)):
+            if config:
+                class_path, configured = load_config(self.base / config)
+                obj = configured_class(obj, class_path) if class_path else obj
+                init.update(configured)
+            init.update(given if isinstance(given, Mapping) else parse_init(given, obj))
+        return Constructor(obj, label=self.label, init=init or None, guessing=self.options.guess)
+
+    @cached_property
+    def declared(self) -> Declared:
+        """What the module's own file says about it.
+
+        Raises:
+            UsageError: It cannot be meant.
+        """
+        return declared(self.object, self.label)
+
+    @property
+    def train_loss(self) -> str:
+        """Name under which the training loss is logged."""
+        with suppress(SubjectError):
+            return str(self.options.train_loss or self.declared.train_loss or "train_loss")
+        return "train_loss"
+
+    @property
+    def given_batch(self) -> Any:
+        """What is said of the batches: by the options, or else by the module's own file; None for nothing."""
+        return self.declared.batch if self.options.batch is None else self.options.batch
 
     def check_words(self) -> None:
         """See that what the user said can be meant: target, constructor arguments, batch.
@@ -132,8 +160,8 @@ class Subject:
             SubjectError: The user's file cannot be imported, so that nothing more can be said.
         """
         _ = self.object, self.constructor
-        if isinstance(self.options.batch, str):
-            self._read_batch(self.options.batch)
+        if isinstance(self.given_batch, str):
+            self._read_batch(self.given_batch)
 
     def build(self) -> Any:
         """A fresh instance; seed before you call.
@@ -183,8 +211,29 @@ class Subject:
         return self._found
 
     def _find_source(self) -> BatchSource:
-        if self.options.batch is not None:
-            return self._given_source(self.options.batch)
+        if not self.constructor.needs_guess:
+            return self._source_as_built()
+        _ = self.sample
+        return settled(self._source_as_guessed, self._guess_again, self.constructor.how_to_say, self._first_guess)
+
+    def _source_as_guessed(self) -> BatchSource:
+        source = self._source_as_built()
+        if not source.inferred and (error := error_with(self.build, source)) is not None:
+            raise Unfit(source, error)
+        return source
+
+    def _first_guess(self) -> None:
+        vars(self).pop("sample", None)
+        self.constructor.first_guess()
+
+    def _guess_again(self, error: BaseException | None) -> bool:
+        vars(self).pop("sample", None)
+        self.notes.clear()
+        return self.constructor.guess_again(error)
+
+    def _source_as_built(self) -> BatchSource:
+        if self.given_batch is not None:
+            return self._given_source(self.given_batch)
         own = own_source(self)
         if own is not None:
             return own
@@ -233,6 +282,11 @@ class Subject:
     def notes(self) -> list[str]:
         """What the kit decided by itself, one sentence each."""
         return []
+
+    @property
+    def guessed(self) -> tuple[str, ...]:
+        """Constructor arguments that nobody gave: options to paste, or words where an argument is no plain data."""
+        return self.constructor.guessed
 
     @property
     def init_text(self) -> str:
