@@ -16,8 +16,11 @@ from torch import nn
 from benchmarks import inference
 from benchmarks.agreement import disagreements, pattern_disagreements
 from benchmarks.cases import Case, selected
+from benchmarks.inference_rows import Row, percentile, rates
 from benchmarks.reading import leaf_paths, replaced, unread_parts
 from lightning_conformance.subjects.batch_spec import parse_batch_spec, spec_of
+
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 Transition = namedtuple("Transition", ["state", "reward"])
 
@@ -211,12 +214,12 @@ def test_module_that_cannot_be_copied_is_built_anew():
 def test_rates():
     right = {"found": True, "verified": True, "agrees": True, "attempts": 4}
     rows = [
-        *(inference.Row("own", "g", str(i), **right, seconds=i / 10) for i in range(1, 9)),
-        inference.Row("own", "g", "wrong", found=True, verified=True, attempts=40, seconds=2.0, doubts=("?",)),
-        inference.Row("own", "g", "failed", seconds=3.0, error="no"),
-        inference.Row("own", "g", "absent", missing="not installed"),
+        *(Row("own", "g", str(i), **right, seconds=i / 10) for i in range(1, 9)),
+        Row("own", "g", "wrong", found=True, verified=True, attempts=40, seconds=2.0, doubts=("?",)),
+        Row("own", "g", "failed", seconds=3.0, error="no"),
+        Row("own", "g", "absent", missing="not installed"),
     ]
-    assert list(inference.rates(rows)) == [
+    assert list(rates(rows)) == [
         "own: 10 cases, found 9 (90%), verified 9 (90%), agrees 8 (80%), wrong but running 1 (10%), "
         "with doubts 1 (10%)",
         "    found in 0.50 s (median), 2.00 s (90th percentile), 2.00 s (longest)",
@@ -227,7 +230,7 @@ def test_rates():
 
 @pytest.mark.parametrize(("percent", "value"), [(50, 5), (90, 9), (91, 10), (100, 10), (1, 1)])
 def test_percentile(percent, value):
-    assert inference.percentile(range(1, 11), percent) == value
+    assert percentile(range(1, 11), percent) == value
 
 
 def test_names_select_cases():

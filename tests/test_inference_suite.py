@@ -11,6 +11,8 @@ from benchmarks.reading import fit
 from lightning_conformance.subjects.batch_spec import parse_batch_spec, spec_of
 from lightning_conformance.subjects.inference import infer_batch
 
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 # What the search cannot do yet: the class's name, and why.
 NOT_YET = {
     "AngularMargin": "the index of a scatter is not sought among whole numbers",
@@ -67,7 +69,7 @@ def test_expectation_is_right(cls):
     fit(cls(), [batch, example_of(cls), example_of(cls)])
 
 
-@pytest.mark.parametrize("cls", classes())
+@pytest.mark.parametrize("cls", list(classes()))
 def test_batch_is_found(cls):
     torch.manual_seed(0)
     found = infer_batch(cls, budget_seconds=10.0)

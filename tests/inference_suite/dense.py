@@ -96,7 +96,8 @@ class DiceAndEntropyOneHot(Adam):
 
 @batch_of(
     "[float[3,H,W], ...], [{boxes: float[N,4], labels: int[N]<3}, ...]",
-    example="[float[3,16,16], float[3,16,20]], [{boxes: float[2,4], labels: int[2]<3}, {boxes: float[3,4], labels: int[3]<3}]",
+    example="[float[3,16,16], float[3,16,20]], "
+    "[{boxes: float[2,4], labels: int[2]<3}, {boxes: float[3,4], labels: int[3]<3}]",
 )
 class DetectorOverZip(Adam):
     def __init__(self):
@@ -119,7 +120,8 @@ class DetectorOverZip(Adam):
 
 @batch_of(
     "[float[3,H,W], ...], [{boxes: float[N,4], labels: int[N]<4}, ...]",
-    example="[float[3,16,16], float[3,16,20]], [{boxes: float[2,4], labels: int[2]<4}, {boxes: float[3,4], labels: int[3]<4}]",
+    example="[float[3,16,16], float[3,16,20]], "
+    "[{boxes: float[2,4], labels: int[2]<4}, {boxes: float[3,4], labels: int[3]<4}]",
 )
 class DetectorOfDictLosses(Adam):
     """As torchvision's detectors are called: lists in, a dict of losses out."""

@@ -72,8 +72,10 @@ class Experience:
 
 
 @batch_of(
-    "Experience(obs: float[B,5], action: float[B,2], reward: float[B,1], next_obs: float[B,5], done: float|bool|int[B,1]<2)",
-    "Experience(obs: float[B,5], action: float[B,2], reward: float[B], next_obs: float[B,5], done: float|bool|int[B]<2)",
+    "Experience(obs: float[B,5], action: float[B,2], reward: float[B,1], next_obs: float[B,5], "
+    "done: float|bool|int[B,1]<2)",
+    "Experience(obs: float[B,5], action: float[B,2], reward: float[B], next_obs: float[B,5], "
+    "done: float|bool|int[B]<2)",
     example=lambda: Experience(
         torch.randn(6, 5), torch.randn(6, 2), torch.randn(6, 1), torch.randn(6, 5), torch.arange(6).view(6, 1) % 2.0
     ),
