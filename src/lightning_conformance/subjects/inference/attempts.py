@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from lightning_conformance.subjects.batch_nodes import TensorSpec
+from lightning_conformance.subjects.batch_nodes import LiteralSpec, TensorSpec
 from lightning_conformance.subjects.batch_values import draw_tensor
 from lightning_conformance.subjects.inference.containers import ProbedDict, ProbedObject
 from lightning_conformance.subjects.inference.drafts import Draft, Path
@@ -193,8 +193,8 @@ class Attempts:
                 generator = torch.Generator().manual_seed(number + 1000 * (path == redrawn))
                 leaves[path] = draw_tensor(current_spec(node, self.batch), generator)
         unknown = frozenset(p for p, n in draft.leaves() if n.kind == "tensor" and n.spec is None)
-        trace = Trace(leaves, unknown, self.deadline)
-        return trace, _fed(draft, (), leaves, trace)
+        trace = Trace(leaves, unknown, self.deadline, draft.copies)
+        return trace, _fed(draft, (), leaves, trace, self.batch)
 
     def _weigh(self, outcome: Outcome, warned: list[str]) -> None:
         """Judge what a finished attempt came to."""
@@ -221,7 +221,7 @@ class Attempts:
             outcome.remarks.append("no parameter gets a gradient")
 
 
-def _fed(draft: Draft, path: Path, leaves: dict[Path, torch.Tensor], trace: Trace) -> Any:
+def _fed(draft: Draft, path: Path, leaves: dict[Path, torch.Tensor], trace: Trace, batch: int) -> Any:
     if draft.kind == "tensor":
         return leaves[path]
     if draft.kind == "unknown":
@@ -231,9 +231,9 @@ def _fed(draft: Draft, path: Path, leaves: dict[Path, torch.Tensor], trace: Trac
 
         return Probe(path, notify, draft.claims, draft.denied)
     if draft.literal is not None:
-        return draft.literal.value
-    items = {key: _fed(child, (*path, key), leaves, trace) for key, child in draft.children}
-    if draft.kind in ("tuple", "list"):
+        return draft.literal.value if isinstance(draft.literal, LiteralSpec) else batch
+    items = {key: _fed(child, (*path, key), leaves, trace, batch) for key, child in draft.children}
+    if draft.kind in ("tuple", "list", "samples"):
         return (tuple if draft.kind == "tuple" else list)(items.values())
     if draft.cls is not None:
         with contextlib.suppress(Exception):

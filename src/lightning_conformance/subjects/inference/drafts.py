@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from lightning_conformance.subjects.batch_nodes import (
+    BatchSizeSpec,
     DictSpec,
     ListSpec,
     LiteralSpec,
     Node,
     ObjectSpec,
+    RepeatSpec,
     TensorSpec,
     TupleSpec,
 )
 
 Key: TypeAlias = "int | str"
 Path: TypeAlias = "tuple[Key, ...]"
-Kind: TypeAlias = Literal["unknown", "tensor", "tuple", "list", "dict", "object", "literal"]
+Kind: TypeAlias = Literal["unknown", "tensor", "tuple", "list", "dict", "object", "literal", "samples"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Draft:
     """One node.
 
     Args:
-        kind: What is known of it; an ``unknown`` node is fed to the module as a probe.
+        kind: What is known of it; an ``unknown`` node is fed to the module as a probe. The children of ``samples``
+            are alike: they are as many as the batch has samples.
         children: Key and node of what it holds.
         spec: The tensor, where it is known; a tensor without one is fed as a stand-in.
         rank: Dimensions of the stand-in.
@@ -36,6 +39,7 @@ class Draft:
         optional: Keys that were asked for with a default, and are left out.
         cls: The class of an object, where it is known.
         literal: What a leaf is that is no tensor, where it is known.
+        free: Whether its tensors have no batch dimension: it belongs to one sample, or to nodes and edges.
     """
 
     kind: Kind = "unknown"
@@ -47,7 +51,8 @@ class Draft:
     denied: frozenset[str] = frozenset()
     optional: frozenset[Key] = frozenset()
     cls: type | None = None
-    literal: LiteralSpec | None = None
+    literal: LiteralSpec | BatchSizeSpec | None = None
+    free: bool = False
 
     def at(self, path: Path) -> Draft:
         """The node at ``path``."""
@@ -57,12 +62,27 @@ class Draft:
         """A copy with ``node`` at ``path``."""
         if not path:
             return node
+        if self.kind == "samples":
+            alike = dict(self.children)[path[0]].put(path[1:], node)
+            return replace(self, children=tuple((key, alike) for key, _ in self.children))
         items = tuple((k, c.put(path[1:], node) if k == path[0] else c) for k, c in self.children)
         return replace(self, children=items)
 
     def with_spec(self, path: Path, spec: TensorSpec) -> Draft:
         """A copy whose tensor at ``path`` is ``spec``."""
         return self.put(path, replace(self.at(path), kind="tensor", spec=spec, rank=1))
+
+    def freed(self) -> Draft:
+        """A copy in which no tensor has a batch dimension."""
+        return replace(self, free=True, children=tuple((key, child.freed()) for key, child in self.children))
+
+    def copies(self, path: Path) -> list[Path]:
+        """``path``, and the same place in all other samples."""
+        if not path:
+            return [()]
+        keys = [key for key, _ in self.children] if self.kind == "samples" else [path[0]]
+        below = dict(self.children)[path[0]].copies(path[1:])
+        return [(key, *rest) for key in keys for rest in below]
 
     @property
     def has_choices(self) -> bool:
@@ -79,15 +99,23 @@ class Draft:
 
 def grown_tuple(names: tuple[str | None, ...], node: Draft | None = None) -> Draft:
     """A tuple of unknowns in the place of ``node``; a list where the code asked for one."""
-    items = tuple((i, Draft(name=child)) for i, child in enumerate(names))
+    is_free = node is not None and node.free
+    items = tuple((i, Draft(name=child, free=is_free)) for i, child in enumerate(names))
     kind: Kind = "list" if node is not None and node.claims == "list" else "tuple"
-    return Draft(kind, items, name=node.name if node else None)
+    return Draft(kind, items, name=node.name if node else None, free=is_free)
+
+
+def sample_list(node: Draft, batch: int, item: Draft) -> Draft:
+    """A list of samples in the place of ``node``."""
+    return Draft("samples", tuple((i, item.freed()) for i in range(batch)), name=node.name, free=node.free)
 
 
 def finished(draft: Draft, unused: TensorSpec) -> Node:
     """The node of a batch spec that ``draft`` stands for; ``unused`` takes the place of unknowns."""
     if draft.literal is not None:
         return draft.literal
+    if draft.kind == "samples":
+        return RepeatSpec(finished(draft.children[0][1], unused), "B")
     if draft.kind in ("unknown", "tensor"):
         return replace(draft.spec or unused, name=None)
     if draft.kind == "tuple":

@@ -14,10 +14,9 @@ import torch
 from lightning_conformance.deadline import deadline
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.lightning_api import LightningPackage, package_of
-from lightning_conformance.subjects.batch_nodes import Node, TensorSpec, map_tensors
+from lightning_conformance.subjects.batch_nodes import Node
 from lightning_conformance.subjects.batch_spec import BatchSpec, describe
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
-from lightning_conformance.subjects.inference.drafts import Draft, finished
 from lightning_conformance.subjects.inference.live import (
     LiveStep,
     fit_error,
@@ -29,10 +28,10 @@ from lightning_conformance.subjects.inference.outcome import Inference, ModuleOw
 from lightning_conformance.subjects.inference.restoring import process_as_before
 from lightning_conformance.subjects.inference.search import Report, Search, label
 from lightning_conformance.subjects.inference.seeds import Examples, drafts_of, reconciled
+from lightning_conformance.subjects.inference.spelling import describe_draft, spec_of_draft
 from lightning_conformance.subjects.tracebacks import user_frames
 
 BATCH_SIZES = (5, 8)  # a prime first; an even one where the module splits the batch
-UNUSED = TensorSpec(("B",))
 
 
 def infer_batch(
@@ -210,45 +209,6 @@ def insensitive(attempts: Attempts, best: Outcome) -> list[str]:
             if outcome.ran and outcome.loss == best.loss:
                 doubts.append(f"`{name}` does not influence the loss")
     return doubts
-
-
-def spec_of_draft(draft: Draft, size: int) -> BatchSpec:
-    """The spec that a draft stands for, its batch dimension written ``B``."""
-
-    def symbolic(spec: TensorSpec) -> TensorSpec:
-        at = next((i for i, dim in enumerate(spec.shape) if dim == size), None)
-        shape = tuple("B" if i == at else dim for i, dim in enumerate(spec.shape))
-        return replace(spec, shape=shape)
-
-    filled = _filled(draft, size)
-    return BatchSpec(map_tensors(finished(filled, UNUSED), symbolic), size)
-
-
-def _filled(draft: Draft, size: int) -> Draft:
-    """Stand-ins that nothing objected to are what was run."""
-    from lightning_conformance.subjects.inference.solving import current_spec
-
-    for path, node in draft.leaves():
-        if node.kind == "tensor" and node.spec is None:
-            draft = draft.with_spec(path, current_spec(node, size))
-    return draft
-
-
-def describe_draft(draft: Draft) -> str:
-    """The notation of a draft, with ``?`` for what is not known."""
-    if draft.kind == "tensor" and draft.spec is not None:
-        return str(BatchSpec(replace(draft.spec, name=None)))
-    if draft.kind in ("unknown", "tensor"):
-        return "float[5,?]" if draft.kind == "tensor" else "?"
-    items = [(key, child.name, describe_draft(child)) for key, child in draft.children]
-    if draft.kind == "tuple":
-        return "(" + ", ".join(f"{name}: {text}" if name else text for _, name, text in items) + ")"
-    if draft.literal is not None:
-        return draft.literal.body()
-    if draft.kind == "object":
-        type_name = draft.cls.__name__ if draft.cls else "Batch"
-        return f"{type_name}(" + ", ".join(f"{key}: {text}" for key, _, text in items) + ")"
-    return "{" + ", ".join(f"{key}: {text}" for key, _, text in items) + "}"
 
 
 def _package(module: Any) -> LightningPackage:

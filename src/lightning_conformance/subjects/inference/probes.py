@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from lightning_conformance.subjects.code_reading import read_unpacking
+from lightning_conformance.subjects.code_reading import read_items, read_unpacking
 from lightning_conformance.subjects.code_reading.asking import asking_frame, classes_asked, is_optional_attribute
 from lightning_conformance.subjects.code_reading.hints import annotation_of
 from lightning_conformance.subjects.inference.drafts import Path
@@ -37,8 +37,9 @@ class Revealed(Private):
     Args:
         path: Where it stands in the batch.
         how: ``tensor``, ``tuple``, ``index``, ``slice``, ``key``, ``attribute``, ``length``, ``mapping``,
-            ``call``, ``class`` or ``samples``.
-        names: The targets of a tuple, one alternative after the other; the key; the kinds asked for.
+            ``call``, ``class`` or ``items``.
+        names: The targets of a tuple, one alternative after the other; the key; the kinds asked for; what is
+            done with each item.
         optional: Whether the code is prepared for the key or attribute not to be there.
 
     ``annotation`` is that of the parameter which the part was passed as; None where there is none.
@@ -103,7 +104,7 @@ class Probe:
         unpacking = read_unpacking(sys._getframe(1))
         if unpacking is not None:
             return self._kit_reveal("tuple", [unpacking.names])
-        return self._kit_reveal("tuple", [(None,) * length for length in USUAL_LENGTHS])
+        return self._kit_reveal("items", read_items(sys._getframe(1)))
 
     def __len__(self) -> int:
         self._kit_reveal("length")

@@ -172,7 +172,7 @@ class Search:
         if isinstance(reason, Revealed):
             if reason.how == "call":
                 self.report.dead_end = f"`{label(reason.path)}` has a method that is called: it is an object of its own"
-            yield from revealed_drafts(draft, reason, self.attempts.live.module)
+            yield from revealed_drafts(draft, reason, self.attempts.live.module, self.batch)
         elif isinstance(reason, Mismatch):
             yield from reason.drafts
         elif isinstance(reason, RankRevealed):
@@ -207,7 +207,7 @@ class Search:
                 yield draft.put(path, replace(node, rank=node.rank + 1))
             elif node.spec is not None:
                 for rank in (2, 3, 4, 1):
-                    yield draft.with_spec(path, replace(node.spec, shape=stand_in(rank, self.batch).shape))
+                    yield draft.with_spec(path, replace(node.spec, shape=stand_in(rank, self.batch, node.free).shape))
 
     def _nearest_first(self, outcome: Outcome, stop: Stop) -> list[tuple[Any, Path]]:
         """Operands and their leaves: those not known yet, then those that the fewest operations lie between."""
@@ -241,7 +241,7 @@ class Search:
                     yield draft.with_spec(path, TensorSpec((self.batch, *[7] * (now - 2), size)))
             elif 0 < want <= 5:
                 yield draft.put(path, replace(node, kind="tensor", spec=None, rank=want))
-                yield draft.with_spec(path, stand_in(want, self.batch))
+                yield draft.with_spec(path, stand_in(want, self.batch, node.free))
         missing = re.search(r"missing \d+ required .*arguments?: (.+)", str(error))
         if missing is not None and draft.kind == "dict":
             names = [n for n in re.findall(r"'(\w+)'", missing[1]) if n not in dict(draft.children)]
@@ -268,7 +268,7 @@ def dimension_remarks(draft: Draft, batch: int) -> list[str]:
     """Leaves without the batch dimension where a batch needs it."""
     remarks = []
     for path, node in draft.leaves():
-        if node.spec is not None and (not node.spec.shape or batch not in node.spec.shape[:2]):
+        if not node.free and node.spec is not None and (not node.spec.shape or batch not in node.spec.shape[:2]):
             remarks.append(f"`{node.name or label(path)}` has no batch dimension")
     return remarks
 
@@ -283,7 +283,7 @@ def _fed_with(draft: Draft, path: Path, spec: Any, batch: int) -> Draft:
     node = draft.at(path)
     if node.spec is None:
         for rank in (2, 3, 4, 5):
-            if spec == stand_in(rank, batch):
+            if spec == stand_in(rank, batch, node.free):
                 return draft.put(path, replace(node, rank=rank))
     return draft.with_spec(path, spec)
 

@@ -15,9 +15,11 @@ from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.batch_values import draw_tensor
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.expectations import SIDE, TIME, Expectation, Shape
+from lightning_conformance.subjects.inference.naming import prior_of
 from lightning_conformance.subjects.inference.shapes import preimages, resized
 from lightning_conformance.subjects.inference.tracing import Stop, Trace, tensors_in
 from lightning_conformance.subjects.inference.unchecked import is_safe
+from lightning_conformance.subjects.inference.words import meaning_of
 
 PLAIN = frozenset(
     (
@@ -62,26 +64,31 @@ REPLAYS = 300
 LARGEST = 1024  # of the sizes that a message names
 STAND_INS = {0: (), 1: (TIME + 4,), 2: (TIME + 4, 8), 3: (3, SIDE, SIDE), 4: (3, 8, SIDE, SIDE)}
 SINGLE_NAMES = re.compile(r"user|item|idx|index|label|class|target|^cat(?!s)|category|genre|movie|step")
-LENGTHS = re.compile(r"(^|_)(len|lens|length|lengths)(_|$)|(?<=[a-z])(Len|Lens|Length|Lengths)$")
 SIZES_TOLD = re.compile(r"(?<![\w.])\d{1,4}(?![\w.])|(?<=\dx)\d+|\d+(?=x\d)")  # 4, 1x11
+TOLD_BY_NAME = {"mask", "attention mask", "padding mask", "flag", "timestep"}  # whatever consumes them
 FEW = torch.Generator()
 
 
-def stand_in(rank: int, batch: int) -> TensorSpec:
-    """What an unknown leaf of that rank is fed as."""
-    return TensorSpec((batch, *STAND_INS[min(max(rank - 1, 0), 4)]))
+def stand_in(rank: int, batch: int, free: bool = False) -> TensorSpec:
+    """What an unknown leaf of that rank is fed as; without a batch dimension where it is ``free`` of one."""
+    rest = STAND_INS[min(max(rank - 1, 0), 4)]
+    return TensorSpec(rest if free else (batch, *rest))
 
 
 def is_lengths(node: Draft) -> bool:
     """Whether a leaf is called lengths."""
-    return bool(LENGTHS.search(node.name or ""))
+    return meaning_of(node.name) == "lengths"
 
 
 def current_spec(node: Draft, batch: int) -> TensorSpec:
     """What a leaf is fed as: what is known of it, else what its name says, else a stand-in."""
-    if node.spec is None and node.rank == 1 and is_lengths(node):
-        return TensorSpec((batch,), "int", TIME, TIME + 1)
-    return node.spec or stand_in(node.rank, batch)
+    if node.spec is not None:
+        return node.spec.with_batch_size(batch)
+    unknown = stand_in(node.rank, batch, node.free)
+    if node.rank == 1 and is_lengths(node):
+        return replace(unknown, dtype="int", low=TIME, high=TIME + 1)
+    prior = prior_of(node.name, rank=node.rank) if meaning_of(node.name) in TOLD_BY_NAME else None
+    return replace(prior, shape=unknown.shape) if prior else unknown
 
 
 class Solver:
@@ -107,7 +114,7 @@ class Solver:
 
         def is_met(value: torch.Tensor, shape: Shape) -> bool:
             is_shaped = tuple(value.shape) == shape if wanted.weak else self._keeps_batch(value, shape, rows)
-            return is_shaped and wanted.is_met_by(value)
+            return (is_shaped or (node.free and not wanted.weak)) and wanted.is_met_by(value)
 
         found: list[TensorSpec] = []
         for goal in self._goals(wanted, node.name):
@@ -130,7 +137,7 @@ class Solver:
             except Exception:
                 return False
             rows = next(tensors_in(result), None)
-            return rows is None or rows.dim() == 0 or self.batch in rows.shape[:2]
+            return self.draft.at(path).free or rows is None or rows.dim() == 0 or self.batch in rows.shape[:2]
 
         others = [tuple(t.shape) for t, _ in stop.operands if t is not operand]
         specs = chain(self._as_told(path, stop), self._failing(path, operand, others))
@@ -148,10 +155,11 @@ class Solver:
         found: list[TensorSpec] = []
         started = time.monotonic()
         until = min(started + self.trace.allowance - self.trace.replaying, self.trace.deadline)
+        is_free = self.draft.at(path).free
         for tried, spec in enumerate(specs):
             if len(found) >= count or tried > REPLAYS or time.monotonic() > until:
                 break
-            if spec.shape and self.batch not in spec.shape[:2]:
+            if not is_free and spec.shape and self.batch not in spec.shape[:2]:
                 continue
             is_new = self.draft.with_spec(path, spec) not in self.seen
             if is_new and check(draw_tensor(spec, FEW.manual_seed(0))):
@@ -194,6 +202,8 @@ class Solver:
             if shape is not None and base is not node.spec:
                 yield replace(base, shape=shape)
             for candidate in preimages(goal, self.batch, reshaped, shape if base is node.spec else None):
+                if node.free and candidate and candidate[0] in (self.batch, 1):
+                    yield replace(base, shape=candidate[1:])
                 yield replace(base, shape=candidate)
 
     def _as_told(self, path: Path, stop: Stop) -> Iterator[TensorSpec]:
@@ -219,7 +229,7 @@ class Solver:
         for candidate in dtypes[1:]:
             yield replace(candidate, shape=shape)
         if node.spec is None:
-            yield from (stand_in(rank, self.batch) for rank in (2, 3, 4, 5))
+            yield from (stand_in(rank, self.batch, node.free) for rank in (2, 3, 4, 5))
         for spec in dtypes:
             for other in others:
                 for found in preimages(other, self.batch, self.is_reshaped(operand, path), shape):
@@ -227,7 +237,7 @@ class Solver:
             if not others:
                 yield from (replace(spec, shape=s) for s in preimages(shape, self.batch, True, shape))
         ranks = (2, 3) if base.dtype == "int" else (2, 3, 4, 5)  # tokens of rank 4 would be a great many
-        yield from (replace(base, shape=stand_in(rank, self.batch).shape) for rank in ranks)
+        yield from (replace(base, shape=stand_in(rank, self.batch, node.free).shape) for rank in ranks)
 
 
 def _bases(known: TensorSpec | None, wanted: Expectation) -> list[TensorSpec]:
@@ -249,15 +259,12 @@ def _bases(known: TensorSpec | None, wanted: Expectation) -> list[TensorSpec]:
 
 def _named_bases(node: Draft, wanted: Expectation) -> list[TensorSpec]:
     """Where the consumer says little, the leaf's name may say more."""
-    name = (node.name or "").lower()
-    if is_lengths(node) and node.spec is None and wanted.low is None:
+    if node.spec is None and is_lengths(node) and wanted.low is None:
         return [TensorSpec((), "int", TIME, TIME + 1)]
     if node.spec is not None or not wanted.weak or wanted.kind == "int" or wanted.whole:
         return []
-    if "mask" in name:
-        return [TensorSpec((), "int", 0, 2)]
-    is_flag = name.startswith(("is_", "has_", "done", "terminated", "truncated"))
-    return [TensorSpec((), "float", 0, 2, whole=True)] if is_flag else []
+    prior = prior_of(node.name, rank=max(map(len, wanted.shapes), default=None))
+    return [prior] if prior else []
 
 
 def _put(value: Any, old: torch.Tensor, new: torch.Tensor) -> Any:

@@ -9,21 +9,25 @@ from itertools import zip_longest
 from typing import Any
 
 from lightning_conformance.subjects.annotations import node_of_annotation
-from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_tuple
-from lightning_conformance.subjects.inference.probes import Revealed
+from lightning_conformance.subjects.batch_nodes import BatchSizeSpec, LiteralSpec, Node, TensorSpec
+from lightning_conformance.subjects.code_reading import Items
+from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_tuple, sample_list
+from lightning_conformance.subjects.inference.graphs import graph_leaves
+from lightning_conformance.subjects.inference.probes import USUAL_LENGTHS, Revealed
 from lightning_conformance.subjects.inference.seeds import draft_of
 
 
-def revealed_drafts(draft: Draft, revealed: Revealed, module: Any) -> Iterator[Draft]:
+def revealed_drafts(draft: Draft, revealed: Revealed, module: Any, batch: int) -> Iterator[Draft]:
     """The drafts that a use leads to, the most plausible first.
 
     Args:
         draft: What was fed.
         revealed: How its unknown part was used.
         module: The module under test.
+        batch: The batch size.
     """
     found = draft.at(revealed.path)
-    for node in [*_annotated(found, revealed), *_nodes(found, revealed, module)]:
+    for node in [*_annotated(found, revealed), *_nodes(found, revealed, module, batch)]:
         yield draft.put(revealed.path, node)
 
 
@@ -57,11 +61,14 @@ def _annotated(node: Draft, revealed: Revealed) -> Iterator[Draft]:
         yield replace(node, kind="tensor", rank=known.rank)
 
 
-def _nodes(node: Draft, revealed: Revealed, module: Any) -> Iterator[Draft]:
+def _nodes(node: Draft, revealed: Revealed, module: Any, batch: int) -> Iterator[Draft]:
     if revealed.how == "class":
         yield from _answers(node, revealed)
+    elif revealed.how == "items":
+        yield from _iterated(node, revealed, batch)
     elif revealed.how in ("key", "attribute"):
-        yield from _with_key(node, revealed)
+        for grown in _with_key(node, revealed):
+            yield with_graphs(grown, batch)
     elif revealed.how == "mapping":
         yield _with_keywords(node, module)
     elif revealed.how != "call":
@@ -85,6 +92,38 @@ def _sequences(node: Draft, revealed: Revealed) -> Iterator[Draft]:
         yield from (pair, tensor, triple)
 
 
+def _iterated(node: Draft, revealed: Revealed, batch: int) -> Iterator[Draft]:
+    """What is gone through item by item: views or parts, a few of them, or samples."""
+    items: Items | None = revealed.names
+    unpacking = items.unpacking if items else None
+    item = grown_tuple(unpacking.names) if unpacking else Draft(name=items.name if items else None)
+    samples = sample_list(node, batch, item)
+    parts = [grown_tuple((None,) * length, node) for length in USUAL_LENGTHS]
+    if node.free:
+        yield from (*parts, replace(node, kind="tensor"))
+    elif unpacking or not revealed.path:
+        yield from (samples, *parts)
+    else:
+        yield from (parts[0], samples, *parts[1:])
+
+
+def with_graphs(node: Draft, batch: int) -> Draft:
+    """Where edges are among the parts: nodes, edges and counts are as many as in other parts of the graph."""
+    known = graph_leaves([str(key) for key, _ in node.children])
+    children = tuple((key, _of_graph(child, known.get(str(key)), batch)) for key, child in node.children)
+    return replace(node, children=children)
+
+
+def _of_graph(child: Draft, known: Node | None, batch: int) -> Draft:
+    if child.free or child.literal is not None or known is None:
+        return child
+    if isinstance(known, LiteralSpec | BatchSizeSpec):
+        return replace(child, kind="literal", literal=known)
+    if not isinstance(known, TensorSpec) or known.shape[:1] == ("B",):
+        return child
+    return replace(child, kind="tensor", spec=known, children=(), free=True)
+
+
 def _answers(node: Draft, revealed: Revealed) -> Iterator[Draft]:
     """To ``isinstance``: a tensor is likely one, a batch is likely a sequence, and few things are a dict."""
     kinds = revealed.names
@@ -101,7 +140,7 @@ def _with_key(node: Draft, revealed: Revealed) -> Iterator[Draft]:
     name = revealed.names if isinstance(revealed.names, int) else str(revealed.names)
     if revealed.optional:
         yield replace(node, kind=kind, optional=node.optional | {name})
-    child = Draft(name=None if isinstance(name, int) else name)
+    child = Draft(name=None if isinstance(name, int) else name, free=node.free)
     yield replace(node, kind=kind, children=(*node.children, (name, child)))
 
 

@@ -93,6 +93,7 @@ class Trace:
         leaves: The tensors fed, by path.
         stand_ins: Paths of the leaves that are not known yet.
         deadline: On ``time.monotonic``'s clock.
+        copies: The places that are like a path: the same one in all samples.
         allowance: Seconds that may go into replaying; ``replaying`` says how many have.
 
     ``read`` holds the leaves whose values went into Python, where they may have become indices or keys.
@@ -101,6 +102,7 @@ class Trace:
     leaves: dict[Path, torch.Tensor]
     stand_ins: Leaves
     deadline: float
+    copies: Callable[[Path], list[Path]]
     tape: list[Operation] = field(default_factory=list)
     operations: int = 0
     stop: Stop | None = None
@@ -171,7 +173,7 @@ class Trace:
 
     def twins(self, path: Path) -> list[Path]:
         """The leaf, and those unknown ones of the same sequence that are joined with it as they are: views, frames."""
-        alike = [path]
+        alike = self.copies(path)
         if path in self.stand_ins:
             for operation in self.tape:
                 joined = operation.args[0] if operation.func in OF_SEQUENCES and operation.args else ()
@@ -185,10 +187,10 @@ class Trace:
         return self._way_to(target, path)
 
     def _way_to(self, target: torch.Tensor, path: Path) -> list[Operation]:
-        needed, way = {id(target)}, []
+        needed, way, mine = {id(target)}, [], set(self.copies(path))
         for operation in reversed(self.tape):
-            mine = any(id(o) in needed for o in operation.outputs)
-            if mine and any(path in self.leaves_of(t) for t in tensors_in((operation.args, operation.kwargs))):
+            is_needed = any(id(o) in needed for o in operation.outputs)
+            if is_needed and any(mine & self.leaves_of(t) for t in tensors_in((operation.args, operation.kwargs))):
                 way.append(operation)
                 needed.update(id(t) for t in tensors_in((operation.args, operation.kwargs)))
         return way[::-1]
