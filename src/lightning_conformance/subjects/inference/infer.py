@@ -25,6 +25,7 @@ from lightning_conformance.subjects.inference.live import (
     quiet_and_traceless,
 )
 from lightning_conformance.subjects.inference.outcome import Inference, ModuleOwnError, OutOfTime
+from lightning_conformance.subjects.inference.polishing import polished
 from lightning_conformance.subjects.inference.restoring import process_as_before
 from lightning_conformance.subjects.inference.search import Report, Search, label
 from lightning_conformance.subjects.inference.seeds import Examples, drafts_of, reconciled
@@ -140,6 +141,7 @@ class _Run:
             try:
                 search.go()
                 if search.report.best is not None:
+                    search.report.best = polished(attempts, search.report.best)
                     doubts.extend(insensitive(attempts, search.report.best))
             finally:
                 self.count += attempts.count
