@@ -220,7 +220,8 @@ def _package(module: Any) -> LightningPackage:
 
 def _place(error: BaseException) -> str:
     """The innermost line that belongs to neither torch nor Lightning."""
-    frames = user_frames(error)
+    # A method that `dataclass` made is in no file; it may be the kit's.
+    frames = [frame for frame in user_frames(error) if frame.filename != "<string>"]
     return f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else "an unknown place"
 
 
