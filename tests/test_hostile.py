@@ -165,6 +165,12 @@ def test_whole_run_that_fails_is_judged(cls):
     assert "endings.py" in str(report) or "side_effects.py" in str(report)
 
 
+@pytest.mark.xfail(reason="between a run's instances the default dtype is not put back", strict=True)
+def test_whole_run_of_a_module_that_sets_the_default_dtype():
+    report = check_module(side_effects.SetsTheDefaultDtypeAtItsConstruction, environment="cpu", raise_on_failure=False)
+    assert "no batch was found" not in str(report)
+
+
 def test_run_whose_batches_are_all_skipped():
     report = check_module(hooks.SkipsEveryBatch, environment="cpu", raise_on_failure=False)
     assert "without a single training step" in str(report)

@@ -44,10 +44,10 @@ def test_batch_is_found(cls):
     [
         (modules.LinearClassifier, "x: float[B,10], y: int[B]<3"),
         (modules.LenetWithViewMinusOne, "inputs: float[B,3,32,32], labels: int[B]<10"),
-        (modules.DictOfImages, "{image: float[B,3,32,32], label: int[B]<6}"),
+        (modules.DictOfImages, "{image: float[B,3,32,32] in 0..1, label: int[B]<6}"),
         (modules.LanguageModel, "x: int[B,7]<33, y: int[B,7]<33"),
         (modules.BinaryTabular, "features: float[B,7], target: float[B]<2"),
-        (modules.KeywordBatch, "{input_ids: int[B,7]<60, attention_mask: int[B,7]<2, labels: int[B]<3}"),
+        (modules.KeywordBatch, "{input_ids: int[B,7]<60, attention_mask: int[B,7]<2 prefix, labels: int[B]<3}"),
         (modules.TimeFirstRecurrence, "x: float[7,B,4], y: float[B,1]"),
         (modules.SuperResolution, "lr: float[B,3,32,32], hr: float[B,3,64,64]"),
     ],

@@ -84,11 +84,12 @@ class _Ring:
     def __init__(self, seconds: float, error: type[BaseException], outer: _Ring | None) -> None:
         self.due, self.error, self.outer = time.monotonic() + seconds, error, outer
         self.pursuit = _Pursuit()
+        self.over = False
 
     def arm(self) -> None:
         """Set the alarm for the first deadline of all."""
-        due = min(ring.due for ring in self._chain())
-        signal.setitimer(signal.ITIMER_REAL, max(0.001, due - time.monotonic()))
+        due = min((ring.due for ring in self._chain()), default=None)
+        signal.setitimer(signal.ITIMER_REAL, 0.0 if due is None else max(0.001, due - time.monotonic()))
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Throw what the outermost deadline that has passed throws."""
@@ -103,7 +104,9 @@ class _Ring:
             raise ring.error
 
     def _chain(self) -> list[_Ring]:
-        return [self, *(self.outer._chain() if self.outer else [])]
+        """Those that still count, the innermost first."""
+        outer = self.outer._chain() if self.outer else []
+        return outer if self.over else [self, *outer]
 
 
 @contextmanager
@@ -116,6 +119,7 @@ def _by_signal(seconds: float, error: type[BaseException]) -> Iterator[None]:
     try:
         yield
     finally:
+        ring.over = True  # first of all: an alarm during what follows must not throw
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
         if outer is not None:

@@ -39,6 +39,7 @@ class Draft:
         optional: Keys that were asked for with a default, and are left out.
         cls: The class of an object, where it is known.
         literal: What a leaf is that is no tensor, where it is known.
+        copied: Whether a dict was gone through as a whole, so that its copy may be asked for more keys.
         free: Whether its tensors have no batch dimension: it belongs to one sample, or to nodes and edges.
     """
 
@@ -52,6 +53,7 @@ class Draft:
     optional: frozenset[Key] = frozenset()
     cls: type | None = None
     literal: LiteralSpec | BatchSizeSpec | None = None
+    copied: bool = False
     free: bool = False
 
     def at(self, path: Path) -> Draft:

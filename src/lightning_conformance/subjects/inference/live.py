@@ -211,7 +211,7 @@ def as_error(error: BaseException, when: str = "") -> Exception:
     if isinstance(error, Exception):
         return error
     name = f"exit {error.code}" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
-    return RuntimeError(f"{name} {when}".strip())
+    return RuntimeError(f"{name} {when}".strip()).with_traceback(error.__traceback__)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,8 @@ LOW, UNIT = 0.1, 1.0  # fractions keep away from zero: they are divided by, and 
 LARGE = 3.0
 NEED_POSITIVE = frozenset(("log", "log2", "log10", "log_", "sqrt", "rsqrt", "reciprocal"))
 NEED_COUNTS = frozenset(("poisson_nll_loss", "log1p"))
+COMPLEMENTS = frozenset(("rsub", "__rsub__"))  # 1 - y, beside y: zeros and ones
+LOSSES = frozenset(("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"))
 NEED_PROBABILITIES = frozenset(("kl_div",))
 
 _INDEX = TensorSpec((), "int", 0, 2)
@@ -104,6 +106,8 @@ def _as_consumed(spec: TensorSpec, found: TensorSpec, consumers: frozenset[str])
     if not _is_free(spec):
         return found
     is_positive = found.form == "simplex" or (found.low is not None and found.low > 0)
+    if consumers & COMPLEMENTS and "mul" in consumers | {c.strip("_") for c in consumers} and not consumers & LOSSES:
+        return replace(found, low=0, high=2, whole=True, form=None) if _is_free(found) else found
     if consumers & NEED_PROBABILITIES and _is_wide(spec):
         return replace(spec, form="simplex")
     if consumers & NEED_POSITIVE and not is_positive:

@@ -10,7 +10,9 @@ import collections
 import contextlib
 import os
 import random
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -198,8 +200,12 @@ def process_state() -> Undo:
     deterministic = torch.are_deterministic_algorithms_enabled()
     only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
     environment, folder = dict(os.environ), os.getcwd()
+    handlers = _signal_handlers()
 
     def undo() -> None:
+        for number, handler in handlers.items():
+            if handler is not None and signal.getsignal(number) != handler:
+                signal.signal(number, handler)
         random.setstate(numbers)
         torch.set_rng_state(tensors)
         set_numpy_state(arrays)
@@ -215,6 +221,15 @@ def process_state() -> Undo:
         os.chdir(folder)
 
     return undo
+
+
+def _signal_handlers() -> dict[int, Any]:
+    """The handlers that Lightning, or a module, may set; the alarm is the deadline's."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    names = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP", "SIGCONT")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    return {number: signal.getsignal(number) for number in numbers}
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_t
 from lightning_conformance.subjects.inference.probes import Revealed
 from lightning_conformance.subjects.inference.seeds import Examples
 from lightning_conformance.subjects.inference.solving import Solver, current_spec, is_lengths, stand_in
-from lightning_conformance.subjects.inference.structure import completed_drafts, revealed_drafts
+from lightning_conformance.subjects.inference.structure import completed_drafts, keyed_drafts, revealed_drafts
 from lightning_conformance.subjects.inference.tracing import Mismatch, RankRevealed, Stop
 
 OWN_ERRORS = (NameError, ImportError, RecursionError)
@@ -152,6 +152,8 @@ class Search:
             return True
         stop = outcome.trace.stop
         is_of_leaf = stop is not None and stop.error is error and any(leaves for _, leaves in stop.operands)
+        if isinstance(error, KeyError) and any(True for _ in keyed_drafts(outcome.draft, error)):
+            return False
         if isinstance(error, OWN_UNLESS_OF_A_LEAF) and not is_of_leaf and not outcome.trace.read:
             return True
         if is_of_leaf:
@@ -185,6 +187,8 @@ class Search:
         draft, stop = outcome.draft, outcome.trace.stop
         if "NoneType" in str(error):
             yield from completed_drafts(draft)
+        if isinstance(error, KeyError):
+            yield from keyed_drafts(draft, error)
         # But for its transfer nothing was done with the batch: its type was asked for.
         is_untouched = all(operation.func is torch.Tensor.to for operation in outcome.trace.tape)
         is_refused = is_untouched and isinstance(error, AssertionError | TypeError | ValueError)

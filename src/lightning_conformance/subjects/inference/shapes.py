@@ -33,6 +33,8 @@ def _all(wanted: Shape, batch: int, is_reshaped: bool, current: Shape | None) ->
             yield from _other_sides(current)
         yield from _one_changed(current, wanted)
     if is_reshaped:
+        if wanted[1:] == (1,):
+            yield wanted[:1]
         yield from _batch_unfolded(wanted, batch)
         yield from _images(wanted, batch)
     yield wanted

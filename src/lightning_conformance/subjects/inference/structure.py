@@ -36,6 +36,23 @@ def completed_drafts(draft: Draft) -> Iterator[Draft]:
     yield from _completed(draft, draft, ())
 
 
+def keyed_drafts(draft: Draft, error: KeyError) -> Iterator[Draft]:
+    """The drafts with a key more that was missed in a copy of a dict, whose keys nobody could be asked for."""
+    key = error.args[0] if error.args else None
+    for path, node in dicts_in(draft):
+        if isinstance(key, str) and key not in dict(node.children):
+            child = (key, Draft(name=key, free=node.free))
+            yield draft.put(path, replace(node, children=(*node.children, child)))
+
+
+def dicts_in(node: Draft, path: Path = ()) -> Iterator[tuple[Path, Draft]]:
+    """Path and node of every dict that was gone through as a whole, one of alike samples only."""
+    if node.copied:
+        yield path, node
+    for key, child in node.children[: 1 if node.kind == "samples" else None]:
+        yield from dicts_in(child, (*path, key))
+
+
 def _completed(draft: Draft, node: Draft, path: Path) -> Iterator[Draft]:
     if node.cls is not None:
         for key in sorted(node.optional, key=str):
@@ -69,6 +86,8 @@ def _nodes(node: Draft, revealed: Revealed, module: Any, batch: int) -> Iterator
     elif revealed.how in ("key", "attribute"):
         for grown in _with_key(node, revealed):
             yield with_graphs(grown, batch)
+    elif revealed.how == "mapping" and node.free:
+        yield replace(node, kind="dict", copied=True)
     elif revealed.how == "mapping":
         yield _with_keywords(node, module)
     elif revealed.how != "call":
@@ -98,11 +117,14 @@ def _iterated(node: Draft, revealed: Revealed, batch: int) -> Iterator[Draft]:
     unpacking = items.unpacking if items else None
     item = grown_tuple(unpacking.names) if unpacking else Draft(name=items.name if items else None)
     samples = sample_list(node, batch, item)
+    whole = sample_list(node, batch, Draft())  # `for x, y in zip(xs, ys)` unpacks no item of xs
     parts = [grown_tuple((None,) * length, node) for length in USUAL_LENGTHS]
     if node.free:
         yield from (*parts, replace(node, kind="tensor"))
-    elif unpacking or not revealed.path:
+    elif not revealed.path:
         yield from (samples, *parts)
+    elif unpacking:
+        yield from (whole, samples, *parts)
     else:
         yield from (parts[0], samples, *parts[1:])
 
@@ -155,7 +177,7 @@ def _with_keywords(node: Draft, module: Any) -> Draft:
         names = next(filter(None, map(_keywords_of, own)), [])
     known = dict(node.children)
     children = tuple((name, Draft(name=name)) for name in names if name not in known)
-    return replace(node, kind="dict", children=(*node.children, *children))
+    return replace(node, kind="dict", children=(*node.children, *children), copied=True)
 
 
 def _keywords_of(module: Any) -> list[str]:

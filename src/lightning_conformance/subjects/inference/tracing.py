@@ -26,6 +26,16 @@ NONE: Leaves = frozenset()
 SHAPE_ONLY = {torch.Tensor.type_as, torch.Tensor.to, torch.Tensor.expand_as}  # first operand's values only
 ARGMAX = {torch.argmax, torch.Tensor.argmax, torch.max, torch.Tensor.max, torch.topk, torch.Tensor.topk}
 READING = {torch.Tensor.item, torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.__int__, torch.Tensor.__index__}
+# Their whole numbers are positions, whatever the operand is.
+POSITIONS = {
+    torch.argsort,
+    torch.Tensor.argsort,
+    torch.sort,
+    torch.Tensor.sort,
+    torch.argmin,
+    torch.Tensor.argmin,
+    *ARGMAX,
+}
 SHAPE_GETTERS = {torch.Tensor.shape.__get__, torch.Tensor.size}  # type: ignore[attr-defined]
 
 
@@ -144,7 +154,8 @@ class Trace:
         if func in ARGMAX:
             self._note_classes(args, kwargs, outputs[-1])
         for output in outputs:
-            if not isinstance(output, torch.nn.Parameter):
+            is_position = func in POSITIONS and not output.dtype.is_floating_point
+            if not isinstance(output, torch.nn.Parameter) and not (is_position and is_of_floats(args)):
                 self._leaves_of[id(output)] = origin
 
     def _note_classes(self, args: Any, kwargs: Any, indices: torch.Tensor) -> None:
@@ -194,6 +205,11 @@ class Trace:
                 way.append(operation)
                 needed.update(id(t) for t in tensors_in((operation.args, operation.kwargs)))
         return way[::-1]
+
+
+def is_of_floats(args: tuple[Any, ...]) -> bool:
+    """Whether a function's first operand holds floats."""
+    return bool(args) and isinstance(args[0], torch.Tensor) and args[0].dtype.is_floating_point
 
 
 def _substituted(value: Any, known: dict[int, torch.Tensor]) -> Any:
