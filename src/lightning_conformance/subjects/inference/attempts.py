@@ -147,13 +147,13 @@ class Attempts:
         self.seen: set[Draft] = set()
         self._replayed = 0.0
 
-    def run(self, draft: Draft, judged: bool = True, redrawn: Path | None = None) -> Outcome:
+    def run(self, draft: Draft, judged: bool = True, redrawn: frozenset[Path] = frozenset()) -> Outcome:
         """One attempt; state is restored before it.
 
         Args:
             draft: What to feed.
             judged: Whether the operands are judged, so that the attempt may be left early.
-            redrawn: A leaf that gets other values than usual.
+            redrawn: Leaves that get other values than usual.
         """
         self.snapshot.restore()
         self.live.trainer.should_stop = False
@@ -186,11 +186,11 @@ class Attempts:
             self._weigh(outcome, [str(w.message) for w in caught])
         return outcome
 
-    def _feed(self, draft: Draft, redrawn: Path | None) -> tuple[Trace, Any]:
+    def _feed(self, draft: Draft, redrawn: frozenset[Path]) -> tuple[Trace, Any]:
         leaves: dict[Path, torch.Tensor] = {}
         for number, (path, node) in enumerate(draft.leaves()):
             if node.kind == "tensor":
-                generator = torch.Generator().manual_seed(number + 1000 * (path == redrawn))
+                generator = torch.Generator().manual_seed(number + 1000 * (path in redrawn))
                 leaves[path] = draw_tensor(current_spec(node, self.batch), generator)
         unknown = frozenset(p for p, n in draft.leaves() if n.kind == "tensor" and n.spec is None)
         trace = Trace(leaves, unknown, self.deadline, draft.copies)

@@ -87,6 +87,11 @@ class Draft:
         return [(key, *rest) for key in keys for rest in below]
 
     @property
+    def has_samples(self) -> bool:
+        """Whether a list of samples is part of it."""
+        return self.kind == "samples" or any(child.has_samples for _, child in self.children)
+
+    @property
     def has_choices(self) -> bool:
         """Whether something was left out or denied, so that another answer may lead elsewhere."""
         return bool(self.optional or self.denied) or any(child.has_choices for _, child in self.children)

@@ -205,11 +205,13 @@ def insensitive(attempts: Attempts, best: Outcome) -> list[str]:
     """Leaves that are not used, or do not influence the loss."""
     doubts = []
     for path, node in best.draft.leaves():
-        name = node.name or label(path)
+        name, copies = node.name or label(path), best.draft.copies(path)
+        if path != copies[0]:
+            continue  # what holds for one sample holds for all
         if node.kind == "unknown" or path not in best.trace.used:
             doubts.append(f"`{name}` is not used")
         elif best.loss is not None and best.draft.kind != "tensor" and attempts.count < 400:
-            outcome = attempts.run(best.draft, judged=False, redrawn=path)
+            outcome = attempts.run(best.draft, judged=False, redrawn=frozenset(copies))
             if outcome.ran and outcome.loss == best.loss:
                 doubts.append(f"`{name}` does not influence the loss")
     return doubts

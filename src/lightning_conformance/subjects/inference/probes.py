@@ -101,10 +101,12 @@ class Probe:
         reveal_probe((args, kwargs or {}), func)
 
     def __iter__(self) -> Any:
-        unpacking = read_unpacking(sys._getframe(1))
+        frame = sys._getframe(1)
+        items = read_items(frame)
+        unpacking = read_unpacking(frame) if items is None else None
         if unpacking is not None:
             return self._kit_reveal("tuple", [unpacking.names])
-        return self._kit_reveal("items", read_items(sys._getframe(1)))
+        return self._kit_reveal("items", items)
 
     def __len__(self) -> int:
         self._kit_reveal("length")

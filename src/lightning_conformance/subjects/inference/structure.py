@@ -27,7 +27,10 @@ def revealed_drafts(draft: Draft, revealed: Revealed, module: Any, batch: int) -
         batch: The batch size.
     """
     found = draft.at(revealed.path)
-    for node in [*_annotated(found, revealed), *_nodes(found, revealed, module, batch)]:
+    nodes = [*_annotated(found, revealed), *_nodes(found, revealed, module, batch)]
+    if draft.has_samples:
+        nodes.sort(key=lambda node: node.kind != "samples")  # what stands beside samples is one of each, too
+    for node in nodes:
         yield draft.put(revealed.path, node)
 
 
@@ -91,15 +94,17 @@ def _nodes(node: Draft, revealed: Revealed, module: Any, batch: int) -> Iterator
     elif revealed.how == "mapping":
         yield _with_keywords(node, module)
     elif revealed.how != "call":
-        yield from _sequences(node, revealed)
+        yield from _sequences(node, revealed, batch)
 
 
-def _sequences(node: Draft, revealed: Revealed) -> Iterator[Draft]:
+def _sequences(node: Draft, revealed: Revealed, batch: int) -> Iterator[Draft]:
     tensor = replace(node, kind="tensor")
     if revealed.how == "tensor":
         yield tensor
     elif revealed.how == "tuple":
         yield from (grown_tuple(names, node) for names in revealed.names)
+        if revealed.path and not node.free:
+            yield sample_list(node, batch, Draft())  # gone through beside another one, sample by sample
     elif revealed.how == "index":
         count = max(2, revealed.names + 1 if revealed.names >= 0 else -revealed.names)
         yield from (grown_tuple((None,) * count, node), tensor)

@@ -27,15 +27,7 @@ SHAPE_ONLY = {torch.Tensor.type_as, torch.Tensor.to, torch.Tensor.expand_as}  # 
 ARGMAX = {torch.argmax, torch.Tensor.argmax, torch.max, torch.Tensor.max, torch.topk, torch.Tensor.topk}
 READING = {torch.Tensor.item, torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.__int__, torch.Tensor.__index__}
 # Their whole numbers are positions, whatever the operand is.
-POSITIONS = {
-    torch.argsort,
-    torch.Tensor.argsort,
-    torch.sort,
-    torch.Tensor.sort,
-    torch.argmin,
-    torch.Tensor.argmin,
-    *ARGMAX,
-}
+POSITIONS = {torch.argsort, torch.Tensor.argsort, torch.sort, torch.Tensor.sort, *ARGMAX}
 SHAPE_GETTERS = {torch.Tensor.shape.__get__, torch.Tensor.size}  # type: ignore[attr-defined]
 
 
