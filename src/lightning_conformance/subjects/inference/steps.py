@@ -35,8 +35,18 @@ def loader_of(batches: list[Any]) -> Any:
 
 def needs_loader_index(method: Any) -> bool:
     """Whether a step requires a ``dataloader_idx``: Lightning gives one to several loaders only."""
-    index = inspect.signature(method).parameters.get("dataloader_idx")
+    index = _loader_index(method)
     return index is not None and index.default is inspect.Parameter.empty
+
+
+def may_take_loader_index(method: Any) -> bool:
+    """Whether a step takes a ``dataloader_idx`` with a default: one loader or several, as its author has them."""
+    index = _loader_index(method)
+    return index is not None and index.default is not inspect.Parameter.empty
+
+
+def _loader_index(method: Any) -> inspect.Parameter | None:
+    return inspect.signature(method).parameters.get("dataloader_idx")
 
 
 @dataclass(frozen=True)
