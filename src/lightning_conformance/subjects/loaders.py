@@ -1,4 +1,4 @@
-"""One loader or several: a DataLoader, a ``CombinedLoader``, or a dict or list of them, as ``Trainer.fit`` takes them."""
+"""One loader or several: a DataLoader, a ``CombinedLoader``, or a dict or list of them, as the Trainer takes them."""
 
 from __future__ import annotations
 
