@@ -20,6 +20,7 @@ def check_module(
     init: Mapping[str, Any] | Sequence[str] = (),
     config: str = "",
     batch: Any = None,
+    val_batch: Any = None,
     environment: str | Sequence[str] = "auto",
     train_loss: str = "",
     seed: int = 0,
@@ -38,6 +39,8 @@ def check_module(
         batch: A batch spec such as ``"x: float[8,10], y: int[8]<2"``, a target of a function or of a
             LightningDataModule, a batch, or a function that returns one. None: the module's own
             dataloaders, or inference.
+        val_batch: What ``validation_step`` takes, where it is no batch of ``training_step``: as ``batch``, without a
+            LightningDataModule. None: the same, or another that is inferred where it must be.
         environment: ``auto`` (all that are there), or names such as ``cpu`` and ``cuda``.
         train_loss: Name under which the module logs its training loss; empty for what its file declares,
             or ``train_loss``.
@@ -56,7 +59,7 @@ def check_module(
     """
     given = init if isinstance(init, Mapping) else tuple(init)
     guess = not strict if guess is None else guess
-    options = SubjectOptions(given, config, batch, train_loss, seed, guess)
+    options = SubjectOptions(given, config, batch, train_loss, seed, guess, val_batch)
     target = parse_target(module, Path.cwd()) if isinstance(module, str) else module
     subject = Subject(target, options, limits=SearchLimits(data_seconds=timeout and timeout / 4))
     words = [environment] if isinstance(environment, str) else list(environment)

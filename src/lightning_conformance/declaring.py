@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from .errors import UsageError
 
 ATTRIBUTE = "lightning_conformance"
-KEYS = ("init", "batch", "config", "train_loss")
+KEYS = ("init", "batch", "config", "train_loss", "val_batch")
 # How the module is built: no business of a subclass with a constructor of its own.
 _ABOUT_CONSTRUCTION = {"init", "config"}
 
@@ -18,7 +18,13 @@ T = TypeVar("T")
 
 
 def conformance(
-    *, init: Any = None, batch: Any = None, config: Any = None, train_loss: Any = None, **unknown: Any
+    *,
+    init: Any = None,
+    batch: Any = None,
+    config: Any = None,
+    train_loss: Any = None,
+    val_batch: Any = None,
+    **unknown: Any,
 ) -> Callable[[T], T]:
     """Say beside a LightningModule, or beside a factory of one, how it is checked.
 
@@ -31,9 +37,12 @@ def conformance(
             returns one.
         config: A file in LightningCLI's form, relative to the file of the class.
         train_loss: Name under which the training loss is logged.
+        val_batch: What ``validation_step`` takes, where it is no batch of ``training_step``: a batch spec, a target of
+            a function, a batch, or a function.
         unknown: A wrong key, told when the module is checked, not when the user's file is imported.
     """
-    words = {"init": init, "batch": batch, "config": config, "train_loss": train_loss, **unknown}
+    words = {"init": init, "batch": batch, "config": config, "train_loss": train_loss, "val_batch": val_batch}
+    words.update(unknown)
 
     def declare(obj: T) -> T:
         own = vars(obj).get(ATTRIBUTE) if hasattr(obj, "__dict__") else None
@@ -53,12 +62,14 @@ class Declared:
         batch: As in ``conformance``.
         config: A file in LightningCLI's form.
         train_loss: Name under which the training loss is logged.
+        val_batch: As in ``conformance``.
     """
 
     init: Any = None
     batch: Any = None
     config: Any = None
     train_loss: Any = None
+    val_batch: Any = None
 
 
 def declared(obj: Any, label: str) -> Declared:

@@ -28,13 +28,15 @@ class Frozen:
     Args:
         label: Of the subject.
         request: What the user said about it.
-        batch: The inferred spec.
+        batch: The inferred spec; empty where the batch is given.
+        val_batch: The inferred spec of validation batches; empty where they are no others, or given.
         init: How it was constructed, as options; empty where nothing was said or guessed.
     """
 
     label: str
     request: Request
     batch: str
+    val_batch: str
     init: str
 
 
@@ -75,16 +77,18 @@ def _inferred(config: pytest.Config) -> tuple[list[Frozen], list[str]]:
         requests = dict(zip((s.label for s in state.subjects), state.settings.requests, strict=False))
     seen: dict[str, dict[str, Any]] = {}
     for data in state.reports.values():
-        if data.get("inferred"):
+        if data.get("inferred") or data.get("inferred_validation"):
             seen.setdefault(data["subject"], data)
     found, told = [], []
     for label, data in seen.items():
         if label not in requests:
-            told.append(f"{label}: it is named in a test file; write batch={data['inferred']!r} there")
+            words = [("batch", data["inferred"]), ("val_batch", data["inferred_validation"])]
+            texts = " and ".join(f"{name}={text!r}" for name, text in words if text)
+            told.append(f"{label}: it is named in a test file; write {texts} there")
         elif not data["completed"]:
             told.append(f"{label}: its run did not come to its end")
         else:
-            found.append(Frozen(label, requests[label], data["inferred"], data["init"]))
+            found.append(Frozen(label, requests[label], data["inferred"], data["inferred_validation"], data["init"]))
     return found, told
 
 
@@ -96,7 +100,7 @@ def _edited(lines: list[str], found: list[Frozen], base: Path, root: Path, writt
         if index is None:
             lines.append(" ".join([_target_text(frozen.request.target, base), *_options(frozen, base, "")]))
             written.append(lines[-1])
-        elif not _has(lines[index], "batch"):
+        elif _adds(frozen, lines[index]):
             lines[index] = " ".join([lines[index], *_options(frozen, base, lines[index])])
             written.append(lines[index])
     return lines
@@ -152,9 +156,17 @@ def _options(frozen: Frozen, base: Path, line: str) -> list[str]:
         options.append(frozen.init)
     if not request.line and request.train_loss != "train_loss" and not _has_any(line, "train-loss"):
         options += ["--lightning-train-loss", shlex.quote(request.train_loss)]
-    if not _has_any(line, "batch"):
-        options += ["--lightning-batch", shlex.quote(frozen.batch)]
+    given = frozen.batch or request.batch
+    if given and not _has(line, "batch"):
+        options += ["--lightning-batch", shlex.quote(given)]
+    if frozen.val_batch and not _has(line, "val-batch"):
+        options += ["--lightning-val-batch", shlex.quote(frozen.val_batch)]
     return options
+
+
+def _adds(frozen: Frozen, line: str) -> bool:
+    words = (("batch", frozen.batch), ("val-batch", frozen.val_batch))
+    return any(text and not _has(line, name) for name, text in words)
 
 
 def _has_any(line: str, *names: str) -> bool:

@@ -38,7 +38,7 @@ def _add_module_options(add: Any) -> None:
         "--lightning-module",
         "PATH:CLASS",
         "LightningModule to check: a file or dotted module, and a class, factory function or instance in it. "
-        "May be repeated; the four options below belong to the module before them, or to all if they stand first.",
+        "May be repeated; the five options below belong to the module before them, or to all if they stand first.",
     )
     about_a_module(
         "--lightning-init",
@@ -55,6 +55,12 @@ def _add_module_options(add: Any) -> None:
         "SPEC",
         "What a batch is: a spec such as 'x: float[8,10], y: int[8]<2', or PATH:NAME of a function that returns "
         "a batch or of a LightningDataModule. Default: the module's own dataloaders, or inference.",
+    )
+    about_a_module(
+        "--lightning-val-batch",
+        "SPEC",
+        "What a validation batch is, where validation_step takes another than training_step: a spec, or PATH:NAME of a "
+        "function that returns a batch. Default: the same, or another that is inferred where it must be.",
     )
     about_a_module(
         "--lightning-train-loss",

@@ -20,6 +20,7 @@ class Request:
     init: list[str] = field(default_factory=list)
     config: str = ""
     batch: str | None = None
+    val_batch: str | None = None
     train_loss: str = ""
     line: str = ""
 

@@ -50,6 +50,7 @@ class State:
                 request.batch,
                 request.train_loss,
                 guess=self.settings.guess,
+                val_batch=request.val_batch,
             )
             found.append(self._named(Subject(request.target, options, request.target.base)))
         return found
@@ -110,6 +111,7 @@ def _same(one: Subject, other: Subject) -> bool:
     def words(subject: Subject) -> list[Any]:
         options = subject.options
         parts = [subject.target, subject.base, options.config, options.batch, options.train_loss, options.seed]
+        parts.append(options.val_batch)
         init = options.init
         return [*parts, *(chain(*init.items()) if isinstance(init, Mapping) else init)]
 

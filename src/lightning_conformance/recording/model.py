@@ -137,6 +137,8 @@ class Recording:
         train_loss_name: Configured name of the training loss.
         batch_source: Where the batches came from.
         batch_text: What a batch looked like, in the pasteable notation.
+        validation_source: Where validation batches came from, where they were others.
+        validation_text: What such a batch looked like, in the pasteable notation.
         batch_doubts: What makes an inferred batch less than certain.
         guessed: Constructor arguments that nobody gave: options to paste, or words where one is no plain data.
         notes: What the kit did that the user should know, one sentence each.
@@ -156,6 +158,8 @@ class Recording:
     train_loss_name: str = "train_loss"
     batch_source: str = ""
     batch_text: str = ""
+    validation_source: str = ""
+    validation_text: str = ""
     batch_doubts: tuple[str, ...] = ()
     init_text: str = ""
     guessed: tuple[str, ...] = ()

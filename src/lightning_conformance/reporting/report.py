@@ -108,6 +108,10 @@ def provenance(recording: Recording) -> Iterator[str]:
         yield f"  inferred    --lightning-batch {shlex.quote(recording.batch_text)}"
     elif recording.batch_text:
         yield f"  batch       {recording.batch_text} (from {recording.batch_source})"
+    if recording.validation_source == "inferred":
+        yield f"  inferred    --lightning-val-batch {shlex.quote(recording.validation_text)}"
+    elif recording.validation_text:
+        yield f"  validation  {recording.validation_text} (from {recording.validation_source})"
     for doubt in recording.batch_doubts:
         yield f"  doubt       {doubt}"
     for note in recording.notes:

@@ -29,6 +29,7 @@ from lightning_conformance.subjects.sources import (
 )
 from lightning_conformance.subjects.target import Target, parse_target
 
+_BATCH, _VAL_BATCH = "--lightning-batch", "--lightning-val-batch"
 _TARGET_LIKE = re.compile(r"^[^\s\[\]{}()<>,]+:[A-Za-z_][\w.]*$")
 
 
@@ -58,6 +59,7 @@ class SubjectOptions:
         train_loss: Name under which the training loss is logged; empty for what the module's file declares.
         seed: Seeds construction, batches and the run.
         guess: Whether required constructor arguments that nobody gave may be guessed.
+        val_batch: What a validation batch is, where it differs; as ``batch``, without a LightningDataModule.
     """
 
     init: tuple[str, ...] | Mapping[str, Any] = ()
@@ -66,6 +68,7 @@ class SubjectOptions:
     train_loss: str = ""
     seed: int = 0
     guess: bool = False
+    val_batch: Any = None
 
 
 @dataclass(eq=False)
@@ -80,7 +83,8 @@ class Subject:
         limits: What finding a batch may cost.
         specs: Remembers what was inferred, where the caller has such a memory.
 
-    ``own_data_fails`` becomes true when the module's own dataloaders were tried and do not work here.
+    ``own_data_fails`` becomes true when the module's own dataloaders were tried and do not work here;
+    ``found_validation`` is a batch spec, once ``validation_step`` proved to take other batches than ``training_step``.
     """
 
     target: Target | Any
@@ -91,6 +95,7 @@ class Subject:
     specs: SpecStore | None = None
     own_data_fails: bool = field(default=False, init=False)
     doubts: tuple[str, ...] = field(default=(), init=False)
+    found_validation: str | None = field(default=None, init=False)
     _remembered: str = field(default="", init=False, repr=False)
     _found: BatchSource | SubjectError | None = field(default=None, init=False, repr=False)
 
@@ -152,16 +157,22 @@ class Subject:
         """What is said of the batches: by the options, or else by the module's own file; None for nothing."""
         return self.declared.batch if self.options.batch is None else self.options.batch
 
+    @property
+    def given_validation(self) -> Any:
+        """What is said of validation batches in particular; None for nothing."""
+        return self.declared.val_batch if self.options.val_batch is None else self.options.val_batch
+
     def check_words(self) -> None:
-        """See that what the user said can be meant: target, constructor arguments, batch.
+        """See that what the user said can be meant: target, constructor arguments, batches.
 
         Raises:
             UsageError: It cannot.
             SubjectError: The user's file cannot be imported, so that nothing more can be said.
         """
         _ = self.object, self.constructor
-        if isinstance(self.given_batch, str):
-            self._read_batch(self.given_batch)
+        for given, option in ((self.given_batch, _BATCH), (self.given_validation, _VAL_BATCH)):
+            if isinstance(given, str):
+                self._read_batch(given, option)
 
     def build(self) -> Any:
         """A fresh instance; seed before you call.
@@ -233,7 +244,7 @@ class Subject:
 
     def _source_as_built(self) -> BatchSource:
         if self.given_batch is not None:
-            return self._given_source(self.given_batch)
+            return self.source_of(self.given_batch, _BATCH)
         own = own_source(self)
         if own is not None:
             return own
@@ -254,24 +265,43 @@ class Subject:
         self.notes.append("The batch that an earlier run inferred no longer fits; it was inferred anew.")
         return True
 
-    def _given_source(self, given: Any) -> BatchSource:
+    @property
+    def step_specs(self) -> dict[str, BatchSpec]:
+        """What ``test_step`` and ``predict_step`` take, by name; searched at each call.
+
+        Raises:
+            UsageError: As :attr:`source`.
+            SubjectError: As :attr:`source`.
+        """
+        from lightning_conformance.subjects.validating import step_specs
+
+        return step_specs(self)
+
+    def source_of(self, given: Any, option: str) -> BatchSource:
+        """What feeds the module by the user's words under an option.
+
+        Raises:
+            UsageError: They cannot be read.
+            SubjectError: The user's function raises.
+        """
         seed = self.options.seed
+        word = option.removeprefix("--lightning-").replace("-", "_")
         if not isinstance(given, str):
-            return from_function(given, "batch", seed) if callable(given) else from_batch(given, "batch")
-        named = self._read_batch(given)
+            return from_function(given, word, seed) if callable(given) else from_batch(given, word)
+        named = self._read_batch(given, option)
         if isinstance(named, BatchSpec):
-            return from_spec(with_own_classes(named, self), "--lightning-batch", seed)
+            return from_spec(with_own_classes(named, self), option, seed)
         if is_datamodule(named) or is_datamodule(type(named)):
             return self._datamodule_source(named() if isinstance(named, type) else named, given)
         return from_function(named, given, seed)
 
-    def _read_batch(self, given: str) -> Any:
+    def _read_batch(self, given: str, option: str) -> Any:
         """A batch spec, or the function or LightningDataModule that a target names."""
         if not _TARGET_LIKE.match(given):
             return parse_batch_spec(given)
         named = parse_target(given, self.base).resolve_any()
         if not (callable(named) or is_datamodule(type(named))):
-            raise UsageError(f"--lightning-batch={given} names neither a function nor a LightningDataModule.")
+            raise UsageError(f"{option}={given} names neither a function nor a LightningDataModule.")
         return named
 
     def _datamodule_source(self, datamodule: Any, origin: str) -> BatchSource:

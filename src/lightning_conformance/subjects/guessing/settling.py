@@ -9,7 +9,8 @@ from lightning_conformance.errors import SubjectError
 from lightning_conformance.lightning_api import package_of
 from lightning_conformance.subjects.guessing.outputs import checked_outputs
 from lightning_conformance.subjects.guessing.slots import WrongGuess
-from lightning_conformance.subjects.inference.live import loader_of, make_trainer, quiet_and_traceless
+from lightning_conformance.subjects.inference.live import make_trainer, quiet_and_traceless
+from lightning_conformance.subjects.inference.steps import loader_of
 from lightning_conformance.subjects.sources import BatchSource
 
 Found = TypeVar("Found")

@@ -14,15 +14,15 @@ import torch
 from lightning_conformance.deadline import deadline
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.lightning_api import LightningPackage, package_of
-from lightning_conformance.subjects.batch_nodes import Node
+from lightning_conformance.subjects.batch_nodes import Node, TensorSpec, children
 from lightning_conformance.subjects.batch_spec import BatchSpec, describe
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.live import (
     LiveStep,
-    fit_error,
     inside_first_step,
     make_trainer,
     quiet_and_traceless,
+    run_error,
 )
 from lightning_conformance.subjects.inference.outcome import Inference, ModuleOwnError, OutOfTime
 from lightning_conformance.subjects.inference.polishing import polished
@@ -30,6 +30,7 @@ from lightning_conformance.subjects.inference.restoring import process_as_before
 from lightning_conformance.subjects.inference.search import Report, Search, label
 from lightning_conformance.subjects.inference.seeds import Examples, drafts_of, reconciled
 from lightning_conformance.subjects.inference.spelling import describe_draft, spec_of_draft
+from lightning_conformance.subjects.inference.steps import StepPlace
 from lightning_conformance.subjects.tracebacks import user_frames
 
 BATCH_SIZES = (5, 8)  # a prime first; an even one where the module splits the batch
@@ -44,8 +45,10 @@ def infer_batch(
     budget_seconds: float = 20.0,
     example: Node | None = None,
     seed: Node | None = None,
+    step: str = "training_step",
+    training: BatchSpec | None = None,
 ) -> Inference:
-    """Search a batch with which the module's ``training_step`` runs.
+    """Search a batch with which a step of the module, usually ``training_step``, runs.
 
     Args:
         build: Makes a fresh instance of the module.
@@ -54,6 +57,8 @@ def infer_batch(
         example: Inputs that are known: a tensor, a tuple of them, or a dict (``example_input_array``).
         seed: What is known of the whole batch, with :class:`UnknownSpec` for what is not (an annotation). The search
             starts from it, and starts anew from nothing where that leads nowhere.
+        step: ``training_step``, ``validation_step``, ``test_step`` or ``predict_step``.
+        training: A batch of ``training_step``, for the other steps: it is tried first, whole and in its parts.
 
     Returns:
         A spec with which a real fit ran.
@@ -63,10 +68,10 @@ def infer_batch(
         ModuleOwnError: The module raises whatever it is given.
     """
     started = time.monotonic()
-    run = _Run(build, budget_attempts, started + budget_seconds, Examples(example), seed)
+    run = _Run(build, budget_attempts, started + budget_seconds, Examples(example), seed, step, training)
     try:
         with quiet_and_traceless() as folder, deadline(budget_seconds + GRACE, OutOfTime):
-            verified = run.search(folder)
+            verified = run.known(folder) or run.search(folder)
     except OutOfTime as late:
         verified = None
         run.late = _place(late)
@@ -79,14 +84,31 @@ class _Run:
     """One call of ``infer_batch``."""
 
     def __init__(
-        self, build: Callable[[], Any], budget: int, deadline: float, examples: Examples, seed: Node | None
+        self,
+        build: Callable[[], Any],
+        budget: int,
+        deadline: float,
+        examples: Examples,
+        seed: Node | None,
+        step: str,
+        training: BatchSpec | None,
     ) -> None:
+        self.step, self.training = step, training
         self.build, self.budget, self.deadline, self.examples = build, budget, deadline, examples
         self.seed, self.start = seed, 0
         self.count = 0
         self.reports: list[Report] = []
         self.rejected: Exception | None = None
         self.late = ""
+
+    def known(self, folder: str) -> Inference | None:
+        """What ``training_step`` takes, or a part of it, if this step runs with it."""
+        for spec in parts_of(self.training) if self.training else []:
+            sizes = (spec.default_size,) * 2
+            self.count += 1
+            if self._fit(spec, sizes, folder) is None:
+                return Inference(spec, (), 0, 0.0)
+        return None
 
     def search(self, folder: str) -> Inference | None:
         """Search from what is known, then from nothing; half of what is left is for each start."""
@@ -148,7 +170,7 @@ class _Run:
             finally:
                 self.count += attempts.count
 
-        error = inside_first_step(module, package, folder, body)
+        error = inside_first_step(module, package, folder, body, self._place())
         if error is not None:
             raise ModuleOwnError(error) from error
         report = self.reports[-1]
@@ -163,11 +185,11 @@ class _Run:
         size = found.spec.default_size
         doubts = found.doubts
         error = self._fit(found.spec, (size, size, size), folder)
-        if error is not None and _is_in_training_step(error):
+        if error is not None and _is_in(self.step, error):
             self.rejected = error
             return None
         if error is not None:
-            doubts = (*doubts, f"training_step runs, and the fit fails after it: {_short(error)}")
+            doubts = (*doubts, f"{self.step} runs, and the run fails after it: {_short(error)}")
         elif self._fit(found.spec, (size, size - 2), folder) is not None:
             doubts = (*doubts, f"it runs with a batch size of {size} and not with {size - 2}")
         return replace(found, doubts=doubts)
@@ -177,7 +199,12 @@ class _Run:
         module = self.build()
         generator = torch.Generator().manual_seed(0)
         batches = [spec.generate(size, generator) for size in sizes]
-        return fit_error(make_trainer(_package(module), folder), module, batches)
+        place = self._place()
+        return run_error(make_trainer(_package(module), folder, **place.trainer_options), module, batches, place)
+
+    def _place(self) -> StepPlace:
+        training = (self.training.generate(generator=torch.Generator().manual_seed(1)),) if self.training else ()
+        return StepPlace(self.step, training)
 
     def failure(self, seconds: float) -> SubjectError:
         """What was found so far, and what to type."""
@@ -194,11 +221,19 @@ class _Run:
             other = "or give a function that returns one: --lightning-batch path/to/file.py:function"
             return SubjectError("batch", f"no batch was found ({effort})", f"Describe the batch: {example}\n{other}")
         spec = describe_draft(outcome.draft)
-        message = f"no batch was found with which training_step runs ({effort})\n  found so far: {spec}"
+        message = f"no batch was found with which {self.step} runs ({effort})\n  found so far: {spec}"
         error = self.rejected or outcome.error
         if error is not None:
             message += f"\n  it stopped at {_place(error)}: {type(error).__name__}: {_short(error)}"
         return SubjectError("batch", message, f"Complete the batch: --lightning-batch '{spec}'", error)
+
+
+def parts_of(spec: BatchSpec) -> list[BatchSpec]:
+    """A batch, then the batches that it may be made of, then its first tensor: what other steps may take alone."""
+    below = children(spec.root)
+    parts = [node for node in below if children(node)]
+    first = [node for node in below[:1] if isinstance(node, TensorSpec)]
+    return [spec, *(replace(spec, root=replace(node, name=None)) for node in (*parts, *first))]
 
 
 def insensitive(attempts: Attempts, best: Outcome) -> list[str]:
@@ -231,10 +266,8 @@ def _place(error: BaseException) -> str:
     return f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else "an unknown place"
 
 
-def _is_in_training_step(error: Exception) -> bool:
-    return any(
-        f.name == "training_step" for f in traceback.extract_tb(error.__traceback__) if "/strategies/" not in f.filename
-    )
+def _is_in(step: str, error: Exception) -> bool:
+    return any(f.name == step for f in traceback.extract_tb(error.__traceback__) if "/strategies/" not in f.filename)
 
 
 def _short(error: Exception) -> str:

@@ -12,31 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from lightning_conformance.deadline import RunTimeout
 from lightning_conformance.lightning_api import LightningPackage
 from lightning_conformance.subjects.inference.outcome import LeaveFit, Private
 from lightning_conformance.subjects.inference.restoring import process_as_before
+from lightning_conformance.subjects.inference.steps import START_HOOKS, TRAINING, StepPlace
 
 BEFORE_TRANSFER = "_on_before_batch_transfer"
 PASSED_ON = (KeyboardInterrupt, GeneratorExit, RunTimeout, Private)
-
-
-class _Batches(Dataset[Any]):
-    def __init__(self, batches: list[Any]) -> None:
-        self.batches = batches
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.batches[index]
-
-
-def loader_of(batches: list[Any]) -> Any:
-    """A data loader that hands out ready-made batches, in order."""
-    return DataLoader(_Batches(batches), batch_size=None, collate_fn=lambda batch: batch)
 
 
 class _Absorbing:
@@ -83,10 +67,9 @@ def make_trainer(package: LightningPackage, folder: str, **options: Any) -> Any:
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        limit_val_batches=0,
         default_root_dir=folder,
         plugins=package.single_device_plugins(),
-        **options,
+        **{"limit_val_batches": 0, **options},
     )
 
 
@@ -96,14 +79,15 @@ def _unchanged(batch: Any, *args: Any, **named: Any) -> Any:
 
 @dataclass
 class LiveStep:
-    """The inside of a training step.
+    """The inside of a step.
 
     Args:
-        trainer: The Trainer, in the middle of ``fit``.
+        trainer: The Trainer, in the middle of ``fit``, ``test`` or ``predict``.
         module: The module.
-        step: Runs ``training_step`` as the Trainer would.
+        step: Runs the step as the Trainer would.
         rest: The arguments that follow the batch.
         handed: What an iterator over batches hands out, where the step takes one: the stand-in, or a tuple with it.
+        trains: Whether it is ``training_step``, whose result is a loss.
     """
 
     trainer: Any
@@ -111,13 +95,16 @@ class LiveStep:
     step: Callable[..., Any]
     rest: tuple[Any, ...]
     handed: Any = None
+    trains: bool = True
 
     def run(self, batch: Any) -> Any:
-        """Transfer a batch with the module's own hooks and run ``training_step`` on it."""
+        """Transfer a batch with the module's own hooks and run the step on it; None where the result is no loss."""
         if self.handed is not None:
-            return self.step(iter([_with_batch(self.handed, batch)]), *self.rest)
-        moved = self._transfer(self._before_transfer(batch, dataloader_idx=0), dataloader_idx=0)
-        return self.step(moved, *self.rest)
+            result = self.step(iter([_with_batch(self.handed, batch)]), *self.rest)
+        else:
+            moved = self._transfer(self._before_transfer(batch, dataloader_idx=0), dataloader_idx=0)
+            result = self.step(moved, *self.rest)
+        return result if self.trains else None
 
     _before_transfer: Callable[..., Any] = _unchanged
     _transfer: Callable[..., Any] = _unchanged
@@ -131,16 +118,21 @@ def _with_batch(handed: Any, batch: Any) -> Any:
 
 
 def inside_first_step(
-    module: Any, package: LightningPackage, folder: str, body: Callable[[LiveStep], None]
+    module: Any,
+    package: LightningPackage,
+    folder: str,
+    body: Callable[[LiveStep], None],
+    place: StepPlace = TRAINING,
 ) -> Exception | None:
-    """Run ``body`` in place of the first training step of a real fit, then leave the fit.
+    """Run ``body`` in place of the first such step of a real run, then leave the run.
 
     Returns:
-        The exception that ended the fit before its first step; None where ``body`` ran.
+        The exception that ended the run before its first step; None where ``body`` ran.
     """
-    trainer = make_trainer(package, folder)
-    strategy = trainer.strategy
-    transfer, step = strategy.batch_to_device, strategy.training_step
+    # Tensors of inference mode could not be restored between attempts.
+    trainer = make_trainer(package, folder, **place.trainer_options, inference_mode=False)
+    strategy, stand_in = trainer.strategy, torch.zeros(5, 1)
+    transfer, step = strategy.batch_to_device, getattr(strategy, place.step)
     before_transfer = getattr(module, BEFORE_TRANSFER, _unchanged)
     reached = False
     interrupted: KeyboardInterrupt | None = None
@@ -149,7 +141,8 @@ def inside_first_step(
         nonlocal reached, interrupted
         reached = True
         _uncover(module)
-        live = LiveStep(trainer, module, step, rest, next(batch) if isinstance(batch, Iterator) else None)
+        handed = next(batch) if isinstance(batch, Iterator) else None
+        live = LiveStep(trainer, module, step, rest, handed, place == TRAINING)
         live._before_transfer, live._transfer = before_transfer, transfer
         try:
             body(live)
@@ -157,13 +150,13 @@ def inside_first_step(
             interrupted = error  # Lightning would make it an exit, or nothing
         raise LeaveFit
 
-    strategy.batch_to_device = _unchanged
-    strategy.training_step = intercept
+    strategy.batch_to_device = _but_not(stand_in, transfer)
+    setattr(strategy, place.step, intercept)
     # The hooks before the step are not meant for the stand-in.
-    object.__setattr__(module, "on_train_batch_start", lambda *args, **kwargs: None)
-    object.__setattr__(module, BEFORE_TRANSFER, _unchanged)
+    object.__setattr__(module, place.start_hook, lambda *args, **kwargs: None)
+    object.__setattr__(module, BEFORE_TRANSFER, _but_not(stand_in, before_transfer))
     try:
-        trainer.fit(module, train_dataloaders=loader_of([torch.zeros(5, 1)]))
+        place.go(trainer, module, [stand_in])
     except LeaveFit:
         if interrupted is not None:
             raise interrupted from None
@@ -177,19 +170,24 @@ def inside_first_step(
     finally:
         _uncover(module)
     if not reached:
-        return RuntimeError("Trainer.fit ended without a call of training_step")
+        return RuntimeError(f"Trainer.{place.entry} ended without a call of {place.step}")
     return None
 
 
+def _but_not(stand_in: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function for every batch but the stand-in, which stays as it is."""
+    return lambda batch, *args, **named: batch if batch is stand_in else function(batch, *args, **named)
+
+
 def _uncover(module: Any) -> None:
-    for name in ("on_train_batch_start", BEFORE_TRANSFER):
+    for name in (*START_HOOKS.values(), BEFORE_TRANSFER):
         vars(module).pop(name, None)
 
 
-def fit_error(trainer: Any, module: Any, batches: list[Any]) -> Exception | None:
-    """A real fit; what it raised."""
+def run_error(trainer: Any, module: Any, batches: list[Any], place: StepPlace = TRAINING) -> Exception | None:
+    """A real run; what it raised."""
     try:
-        trainer.fit(module, train_dataloaders=loader_of(batches))
+        place.go(trainer, module, batches)
     except PASSED_ON:
         raise
     except BaseException as error:
