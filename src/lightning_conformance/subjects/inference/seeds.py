@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from lightning_conformance.subjects.batch_nodes import (
@@ -19,6 +20,7 @@ from lightning_conformance.subjects.batch_nodes import (
 )
 from lightning_conformance.subjects.inference.drafts import Draft, Key
 
+MOST_VARIANTS = 8
 FILLER = 8  # stands for a dimension that is not known, where a whole tensor is wanted
 
 
@@ -30,9 +32,33 @@ def drafts_of(seed: Node | None, batch: int) -> list[Draft]:
     """
     if seed is None:
         return []
-    late = _draft(seed, batch, whole=False)
-    whole = _draft(seed, batch, whole=True)
-    return [late] if late == whole else [late, whole]
+    bare, *fuller = _variants(seed)
+    late, whole = (_draft(bare, batch, whole=is_whole) for is_whole in (False, True))
+    return [late, *(_draft(each, batch, whole=False) for each in fuller), *([whole] if whole != late else [])]
+
+
+def _variants(seed: Node) -> list[Node]:
+    """Without what may be left out, then with one such part after the other, then with all of them."""
+    optional = [leaf for leaf in leaves(seed) if isinstance(leaf, UnknownSpec) and leaf.optional]
+    if not optional:
+        return [seed]
+    places = range(len(optional))
+    chosen = [set[int](), *({place} for place in places[:MOST_VARIANTS]), *([set(places)] if len(places) > 1 else [])]
+    return [_with_optional(seed, each, itertools.count()) for each in chosen]
+
+
+def _with_optional(node: Node, wanted: set[int], number: Iterator[int]) -> Node:
+    """A copy that leaves out each optional field that is not among the wanted ones."""
+    if isinstance(node, TupleSpec | ListSpec):
+        return replace(node, items=tuple(_with_optional(item, wanted, number) for item in node.items))
+    if isinstance(node, DictSpec | ObjectSpec):
+        kept = []
+        for key, item in node.items:
+            is_optional = isinstance(item, UnknownSpec) and item.optional
+            if not is_optional or next(number) in wanted:
+                kept.append((key, _with_optional(item, wanted, number)))
+        return replace(node, items=tuple(kept))  # type: ignore[arg-type]
+    return node
 
 
 def _draft(node: Node, batch: int, whole: bool, name: str | None = None) -> Draft:
