@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -20,7 +21,8 @@ from lightning_conformance.subjects.batch_nodes import (
 )
 from lightning_conformance.subjects.inference.drafts import Draft, Key
 
-MOST_VARIANTS = 8
+MOST_VARIANTS = 4
+TARGET = re.compile(r"target|label|truth|^y(_|$)", re.IGNORECASE)
 FILLER = 8  # stands for a dimension that is not known, where a whole tensor is wanted
 
 
@@ -38,13 +40,23 @@ def drafts_of(seed: Node | None, batch: int) -> list[Draft]:
 
 
 def _variants(seed: Node) -> list[Node]:
-    """Without what may be left out, then with one such part after the other, then with all of them."""
-    optional = [leaf for leaf in leaves(seed) if isinstance(leaf, UnknownSpec) and leaf.optional]
+    """Without what may be left out, then with one such part after the other (targets, where names tell), then all."""
+    optional = list(_optional_names(seed))
     if not optional:
         return [seed]
     places = range(len(optional))
-    chosen = [set[int](), *({place} for place in places[:MOST_VARIANTS]), *([set(places)] if len(places) > 1 else [])]
+    likely = [place for place in places if TARGET.search(optional[place])] or list(places)
+    chosen = [set[int](), *({place} for place in likely[:MOST_VARIANTS]), *([set(places)] if len(places) > 1 else [])]
     return [_with_optional(seed, each, itertools.count()) for each in chosen]
+
+
+def _optional_names(node: Node) -> Iterator[str]:
+    """In the order in which ``_with_optional`` meets them."""
+    for key, item in node.items if isinstance(node, DictSpec | ObjectSpec) else enumerate(children(node)):
+        if isinstance(item, UnknownSpec) and item.optional:
+            yield str(key)
+        else:
+            yield from _optional_names(item)
 
 
 def _with_optional(node: Node, wanted: set[int], number: Iterator[int]) -> Node:
