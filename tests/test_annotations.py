@@ -118,7 +118,7 @@ class Recursive(NamedTuple):
         (list[Tensor], "?"),
         (Tensor | list[Tensor], "?"),
         (Tensor | None, "?[...]"),
-        (Pair, "Pair(x: ?[...], y: int[...])"),
+        (Pair, "Pair(x: ?[...], y: int[...], weight: ?[...] or none)"),
         (Sample, "Sample(image: ?[...], count: 1, label: ?[...])"),
         (Keys, "{}"),
         (AllKeys, "{ids: ?[...], pair: (?[...], ?[...])}"),
@@ -156,6 +156,23 @@ class Typed(Base):
         if not isinstance(batch, Sample):
             raise TypeError("a Sample is wanted")
         return batch.count * F.cross_entropy(self.net(batch.image), batch.label)
+
+
+class Parts(NamedTuple):
+    past: Tensor
+    static: Tensor | None = None
+    future: Tensor | None = None
+
+    def inputs(self):
+        return (self.past,) if self.static is None else (self.past, self.static)
+
+
+class Methods(Base):
+    """Calls a method of its batch, and needs one of the parts that may be left out."""
+
+    def training_step(self, batch: Parts, batch_idx: int) -> Tensor:
+        (past,) = batch.inputs()
+        return F.mse_loss(self.net(past), batch.future)
 
 
 class Shaped(Base):
@@ -218,6 +235,7 @@ def found(cls: type, **options: Any) -> Any:
     [
         (Named, "Pair(x: float[B,6], y: int[B]<3)"),
         (Typed, "Sample(image: float[B,6], count: 1, label: int[B]<3)"),
+        (Methods, "Parts(past: float[B,6], future: float[B,3])"),
         (Shaped, "float[B,4,9], int[B,7]"),
         (Checked, "float[B,8], int[B]"),
         (DictIsChecked, "{image: float[B,6], label: int[B]<3}"),

@@ -99,12 +99,20 @@ def _record(cls: type, required: Any, names: Any, inside: tuple[Any, ...]) -> No
     """The fields that the class cannot do without, and those with a default that hold tensors all the same."""
     hints = _hints(cls)
     nodes = {name: node_of_annotation(hints.get(name), inside) for name in names}
-    taken = [n for n in names if n in required or (_is_tensor(nodes[n]) and not _may_be_none(hints.get(n)))]
+    taken = [n for n in names if n in required or _is_tensor(nodes[n])]
+    nodes |= {n: _optional(nodes[n]) for n in taken if n not in required and _may_be_none(hints.get(n))}
     return ObjectSpec(cls.__name__, tuple((name, nodes[name]) for name in taken), cls=cls)
 
 
 def _is_tensor(node: Node) -> bool:
     return isinstance(node, TensorSpec) or (isinstance(node, UnknownSpec) and node.tensor)
+
+
+def _optional(node: Node) -> Node:
+    if isinstance(node, TensorSpec):
+        return UnknownSpec(True, node.shape, node.dtype, optional=True)
+    assert isinstance(node, UnknownSpec)
+    return dataclasses.replace(node, optional=True)
 
 
 def _may_be_none(annotation: Any) -> bool:

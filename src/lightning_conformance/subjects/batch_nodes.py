@@ -144,19 +144,21 @@ class UnknownSpec:
         tensor: Whether it is known to be a tensor.
         shape: Its dimensions, None for each that is not known; None where not even the rank is known.
         dtype: Its dtype, where that is known.
+        optional: Whether it may be left out.
     """
 
     tensor: bool = False
     shape: tuple[Dim | None, ...] | None = None
     dtype: str | None = None
     name: str | None = None
+    optional: bool = False
 
     def body(self) -> str:
         """The notation with question marks: to be read, not to be parsed."""
         if not self.tensor:
             return "?"
         dims = ["..."] if self.shape is None else ["?" if dim is None else str(dim) for dim in self.shape]
-        return f"{self.dtype or '?'}[{','.join(dims)}]"
+        return f"{self.dtype or '?'}[{','.join(dims)}]{' or none' if self.optional else ''}"
 
 
 @dataclass(frozen=True)

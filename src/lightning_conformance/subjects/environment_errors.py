@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Literal
 
-Kind = Literal["package", "download", "file", "device", "memory"]
+Kind = Literal["package", "download", "file", "device"]
 
 DISTRIBUTIONS = {
     "cv2": "opencv-python",
@@ -53,7 +53,7 @@ def environment_problem(error: BaseException | None) -> EnvironmentProblem | Non
     The errors that led to ``error`` are looked at, too: libraries like to raise their own instead.
     """
     for each in _chain(error):
-        for look in (_package, _device, _memory, _download, _file):
+        for look in (_package, _device, _download, _file):
             problem = look(each)
             if problem is not None:
                 return problem
@@ -124,15 +124,6 @@ def _device(error: BaseException) -> EnvironmentProblem | None:
         f"{name} is asked for, and there is none here",
         "Run where there is one; or take the device from the module: self.device in place of .cuda() and 'cuda', "
         "torch.load(..., map_location='cpu').",
-    )
-
-
-def _memory(error: BaseException) -> EnvironmentProblem | None:
-    too_big = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    if not (too_big or re.search(r"can't allocate memory|CUDA out of memory", str(error))):
-        return None
-    return EnvironmentProblem(
-        "memory", "the memory of this machine is too small for the module", "Construct a smaller one: --lightning-init"
     )
 
 

@@ -111,12 +111,14 @@ class _Run:
         return None
 
     def search(self, folder: str) -> Inference | None:
-        """Search from what is known, then from nothing; half of what is left is for each start."""
+        """Search from what is known, then from nothing; each start has an equal share of what is left."""
         budget, end = self.budget, self.deadline
-        for number in range(len(drafts_of(self.seed, 0))):
-            self.start = number
-            self.budget = self.count + (budget - self.count) // 2
-            self.deadline = (time.monotonic() + end) / 2
+        starts = len(drafts_of(self.seed, 0))
+        for number in range(starts):
+            self.start, shares = number, starts - number + 1
+            self.budget = self.count + (budget - self.count) // shares
+            now = time.monotonic()
+            self.deadline = now + (end - now) / shares
             found = None
             with contextlib.suppress(ModuleOwnError):  # the annotation may be what is wrong
                 found = self._search_sizes(folder)

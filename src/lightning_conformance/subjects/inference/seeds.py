@@ -31,9 +31,18 @@ def drafts_of(seed: Node | None, batch: int) -> list[Draft]:
     """
     if seed is None:
         return []
-    late = _draft(seed, batch, whole=False)
-    whole = _draft(seed, batch, whole=True)
+    late, whole = (_draft(_bare(seed), batch, whole=is_whole) for is_whole in (False, True))
     return [late] if late == whole else [late, whole]
+
+
+def _bare(node: Node) -> Node:
+    """A copy without the fields that may be left out: the search adds them where they are missed."""
+    if isinstance(node, TupleSpec | ListSpec):
+        return replace(node, items=tuple(map(_bare, node.items)))
+    if isinstance(node, DictSpec | ObjectSpec):
+        kept = [(k, _bare(item)) for k, item in node.items if not (isinstance(item, UnknownSpec) and item.optional)]
+        return replace(node, items=tuple(kept))  # type: ignore[arg-type]
+    return node
 
 
 def _draft(node: Node, batch: int, whole: bool, name: str | None = None) -> Draft:
@@ -79,7 +88,7 @@ def _tensor_draft(node: TensorSpec | UnknownSpec, batch: int, whole: bool, name:
 
 def draft_of(seed: Node, name: str | None = None) -> Draft:
     """The draft of a partly known tree, with stand-ins for what is not known in full."""
-    return _draft(seed, 0, whole=False, name=name)
+    return _draft(_bare(seed), 0, whole=False, name=name)
 
 
 def reconciled(found: Node, seed: Node) -> Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import zip_longest
@@ -15,6 +16,8 @@ from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_t
 from lightning_conformance.subjects.inference.graphs import graph_leaves
 from lightning_conformance.subjects.inference.probes import USUAL_LENGTHS, Revealed
 from lightning_conformance.subjects.inference.seeds import draft_of
+
+TARGET = re.compile(r"target|label|truth|^y(_|$)", re.IGNORECASE)  # what a loss cannot do without
 
 
 def revealed_drafts(draft: Draft, revealed: Revealed, module: Any, batch: int) -> Iterator[Draft]:
@@ -58,7 +61,7 @@ def dicts_in(node: Draft, path: Path = ()) -> Iterator[tuple[Path, Draft]]:
 
 def _completed(draft: Draft, node: Draft, path: Path) -> Iterator[Draft]:
     if node.cls is not None:
-        for key in sorted(node.optional, key=str):
+        for key in sorted(node.optional, key=lambda key: (not TARGET.search(str(key)), str(key))):
             child = (key, Draft(name=str(key)))
             fuller = replace(node, children=(*node.children, child), optional=node.optional - {key})
             yield draft.put(path, fuller)
