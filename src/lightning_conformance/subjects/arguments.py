@@ -168,7 +168,9 @@ def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
 
 
 def _is_mapping(parameter: Parameter) -> bool:
-    return _is_read_by_attribute(parameter) or bool(re.search(r"\b([Dd]ict|Mapping)\b", type_text(parameter.annotation)))
+    return _is_read_by_attribute(parameter) or bool(
+        re.search(r"\b([Dd]ict|Mapping)\b", type_text(parameter.annotation))
+    )
 
 
 def _checked(parameter: Parameter | None, written: Any, obj: Any) -> Any:
