@@ -491,9 +491,12 @@ CLASS_METHODS = """
     ],
 )
 def test_class_methods_and_factories_take_typed_arguments_through_their_keywords(
-    tmp_path, package, name, texts, expected
+    tmp_path, package, monkeypatch, name, texts, expected
 ):
-    obj = user_module(tmp_path, package, CLASS_METHODS, name)
+    user_module(tmp_path, package, CLASS_METHODS, name)
+    # As in a run, where the user's file stays imported: keywords are followed through its names.
+    monkeypatch.setitem(sys.modules, "user_code", module := _again(tmp_path))
+    obj = functools.reduce(getattr, name.split("."), module)
     given = Constructor(obj, init=parse_init(texts, obj))().given
     assert given == expected
     assert list(map(type, given)) == [int, float, str]
