@@ -102,7 +102,7 @@ class IndexedValidation(Base):
 
 
 VALIDATING = [
-    (WeightedValidation, "x: float[B,6], y: int[B]<3, weights: float[B]"),
+    (WeightedValidation, "x: float[B,6], y: int[B]<3, weights: float[B] in 0.1..1"),
     (DictValidation, "{image: float[B,6], label: int[B]<3}"),
     (InputsAloneInValidation, "float[B,6]"),
     (IndexedValidation, None),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import copy
 import importlib
+import inspect
 import json
 import re
 import shlex
@@ -168,7 +169,9 @@ def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
 
 
 def _is_mapping(parameter: Parameter) -> bool:
-    return bool(re.search(r"\b([Dd]ict|Mapping|Namespace)\b", type_text(parameter.annotation)))
+    return _is_read_by_attribute(parameter) or bool(
+        re.search(r"\b([Dd]ict|Mapping)\b", type_text(parameter.annotation))
+    )
 
 
 def _checked(parameter: Parameter | None, written: Any, obj: Any) -> Any:
@@ -233,9 +236,13 @@ def _parser(obj: Any, name: str) -> ArgumentParser | None:
     """A parser of one parameter; None where jsonargparse cannot handle the annotation."""
     parser = ArgumentParser(exit_on_error=False, add_help=False)
     others = {parameter.name for parameter in parameters(obj)} - {name}
-    add = parser.add_class_arguments if isinstance(obj, type) else parser.add_function_arguments
     with suppress(Exception):
-        return parser if add(obj, fail_untyped=False, skip=others) else None
+        if inspect.ismethod(obj) and isinstance(obj.__self__, type):
+            found = parser.add_method_arguments(obj.__self__, obj.__name__, fail_untyped=False, skip=others)
+        else:
+            add = parser.add_class_arguments if isinstance(obj, type) else parser.add_function_arguments
+            found = add(obj, fail_untyped=False, skip=others)
+        return parser if found else None
     return None
 
 

@@ -182,7 +182,7 @@ def _ways(missing: Sequence[Parameter], obj: Any, label: str) -> str:
     """The option to type, a factory, and the decorator."""
     options = " ".join(f"--lightning-init {p.name}=<{_placeholder(p)}>" for p in missing)
     arguments = ", ".join(f"{p.name}=..." for p in missing)
-    name = getattr(obj, "__name__", type(obj).__name__)
+    name = getattr(obj, "__qualname__", type(obj).__name__).rpartition("<locals>.")[2]
     factory = f"def make_module(): return {name}({arguments})"
     place = label.rpartition(":")[0]
     place = place if place.endswith(".py") else "path/to/file.py"

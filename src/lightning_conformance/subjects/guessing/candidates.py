@@ -175,6 +175,8 @@ def _sequence(path: Path, kind: type, arguments: tuple[Any, ...], makers: Makers
             yield _listing(kind, [part[0] for part in parts])
         return
     singular = (*path[:-1], name.removesuffix("es") if name.endswith("sses") else name.removesuffix("s"))
+    if means_network(name):
+        singular = path
     items = candidates(singular, inner[0] if inner else int, makers) or candidates(
         path, inner[0] if inner else int, makers
     )

@@ -238,7 +238,7 @@ class Guess:
 
     def _adopt_size(self, error: BaseException) -> bool:
         """Sizes that must be one: what a network gives, or a size that was guessed."""
-        found = hints.size_mismatch(error)
+        found = hints.size_mismatch(error) or self._said_mismatch(error)
         if found is None:
             return False
         got, wanted = found
@@ -258,13 +258,23 @@ class Guess:
                 return True
         return False
 
+    def _said_mismatch(self, error: BaseException) -> tuple[int, int] | None:
+        """``The encoder returned 8 outputs; n_components is 4``: a network's size and an argument's, in one message."""
+        numbers, words = set(re.findall(r"\d+", str(error))), set(re.findall(r"\w+", str(error)))
+        outs = [self._out(path) for path, slot in self.slots.items() if slot.candidate.kind == "network"]
+        plain_slots = [slot for slot in self._open_slots() if slot.candidate.is_plain and slot.name in words]
+        values = [slot.candidate.make() for slot in plain_slots]
+        pairs = [(out, value) for out in outs for value in values if type(value) is int and out is not None]
+        return next((pair for pair in pairs if {str(pair[0]), str(pair[1])} <= numbers and pair[0] != pair[1]), None)
+
     def _out(self, path: Path) -> int | None:
         out = getattr(self._network(path), "out_features", None)
         return out if isinstance(out, int) else None
 
     def _advance_blamed(self, error: BaseException) -> bool:
-        names = hints.blamed(error, [slot.name for slot in self._open_slots()])
-        slots = [slot for slot in self._open_slots() if slot.name in names]
+        slots = self._named_by_value(error)
+        names = [] if slots else hints.blamed(error, [slot.name for slot in self._open_slots()])
+        slots = slots or [slot for slot in self._open_slots() if slot.name in names]
         words = hints.offered(error)
         for slot in slots:
             new = [word for word in words if word not in slot.tried]
@@ -276,6 +286,13 @@ class Guess:
         if any(slot.candidate.kind == "network" for slot in slots[:1]) and self._next_kind():
             return True
         return self._next_of(slots)
+
+    def _named_by_value(self, error: BaseException) -> list[Slot]:
+        """Slots whose word the message repeats: ``no such mode: 'guess'``."""
+        words = set(re.findall(r"\w+", str(error)))
+        plain_slots = [slot for slot in self._open_slots() if slot.candidate.is_plain]
+        texts = [(slot, slot.candidate.make()) for slot in plain_slots if slot.index + 1 < len(slot.candidates)]
+        return [slot for slot, value in texts if isinstance(value, str) and value in words]
 
     def _open_slots(self) -> list[Slot]:
         """Slots in use, those read last first."""

@@ -34,15 +34,20 @@ _NETWORKS = re.compile(
 )
 
 
+def _singular(name: str) -> str:
+    lowered = name.lower().strip("_")
+    return lowered if lowered.endswith("ss") else lowered.removesuffix("s")
+
+
 def means_network(name: str) -> bool:
     """Whether a name is that of a network."""
-    lowered = name.lower().strip("_")
+    lowered = _singular(name)
     return any(p.fullmatch(lowered) for p in (_SOURCES, _CRITICS, _ENCODERS, _NETWORKS)) and len(lowered) > 1
 
 
 def role_of(name: str) -> str:
     """``decoder``, ``critic``, ``encoder``, ``head`` or ``model``."""
-    lowered = name.lower().strip("_")
+    lowered = _singular(name)
     if _DECODERS.fullmatch(lowered):
         return "decoder"
     if _CRITICS.fullmatch(lowered):
