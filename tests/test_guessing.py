@@ -352,7 +352,7 @@ def test_roles_are_read_off_names():
     assert [role_of(n) for n in names] == [
         "encoder", "encoder", "decoder", "decoder", "critic", "model", "encoder", "head",
     ]  # fmt: skip
-    assert not any(map(means_network, ["lr", "num_classes", "model_name", "env", "tokenizer", "dataset"]))
+    assert not any(map(means_network, ["lr", "num_classes", "n_critic", "model_name", "env", "tokenizer", "dataset"]))
 
 
 def test_a_configuration_answers_what_is_read_and_leaves_defaults_in_force():

@@ -17,7 +17,7 @@ INTEGERS: list[tuple[str, tuple[int, ...]]] = [
     (r"out(put)?_(channels?|ch|chans)|c_out|.*_out_channels", (_C, 3, 1)),
     (r"(in|input|x|obs|observation|state|num|n|nb|data|raw)_?(dims?|size|features?|feats?|num|shape|n|d)", (_F, 3)),
     (r"(n|num)_(inputs?|vars?|variables|columns)|feature_?(size|dims?)|.*_in|dim_in|features|feats|.*input_dim", (_F,)),
-    (r"(latent|z|code|bottleneck|noise|zdim|style)_?(dims?|size|features|channels)?", (_L,)),
+    (r"nz|(latent|z|code|bottleneck|noise|zdim|style)_?(dims?|size|features|channels)?", (_L,)),
     (
         r"(hidden|hid|h|model|d|emb|embed|embedding|ff|ffn|mlp|feedforward|inner|proj|projection)_?"
         r"(dims?|size|units|features|channels|width|nodes|model|ff|h|hid|n)?|.*(hidden|embed|embedding)_?(dims?|size)"
@@ -48,7 +48,7 @@ INTEGERS: list[tuple[str, tuple[int, ...]]] = [
     ),
     (r"(\w+_)?batch_?size|bs", (5,)),
     (r"(max_?|num_?|n_?|total_?|warm_?up_?|training_?)*(epochs?)", (2,)),
-    (r"warm_?up(_?(steps?|iters?))?|patience|step_size|lr_step(_size)?|t_0", (2,)),
+    (r"warm_?up(_?(steps?|iters?))?|patience|step_size|(lr|sched|scheduler)_step(_size)?|t_0", (2,)),
     (r"(max_?|num_?|n_?|total_?|training_?|train_?)*(steps?|iters?|iterations|updates|samples)|t_max|tmax", (10,)),
     (r"(random_?)?seed|rank|device_id|gpus?|num_workers|n_workers|workers|verbose|log_level|fold", (0,)),
     (r"dim_?feedforward|dim_?ff", (_H,)),
@@ -60,7 +60,7 @@ FLOATS: list[tuple[str, tuple[float, ...]]] = [
     (r"(\w+_)?(lr|learning_?rate|eta|step_?size)(_\w+)?|init_lr|max_lr|lr\w*", (1e-3,)),
     (r"(\w+_)?(weight_?decay|wd|l1|l2|l2_reg|l1_reg|decay)(_\w+)?", (1e-4,)),
     (r"(\w+_)?(dropout|drop|drop_?out)(_\w+)?|.*_(prob|drop|dropout|dropout_rate)|p|drop_?path(_rate)?", (0.1,)),
-    (r"momentum|beta_?1|betas?_?1?|ema(_decay)?|decay_rate|gamma|discount|polyak", (0.9,)),
+    (r"momentum|beta_?1|betas?_?1?|ema(_decay)?|decay_rate|(\w+_)?gamma|discount|polyak", (0.9,)),
     (r"beta_?2|rho", (0.999,)),
     (r"(\w+_)?eps(ilon)?", (1e-8,)),
     (r"label_?smoothing|smoothing|mask_ratio|noise(_\w+)?|(\w+_)?(ratio|fraction|pct|rate)|sigma|std", (0.1,)),
@@ -106,8 +106,9 @@ def by_name(table: list[tuple[str, tuple[Any, ...]]], name: str) -> tuple[Any, .
 
 def strings_by_name(path: tuple[str, ...]) -> tuple[str, ...]:
     """Words that a name may be; ``cfg.optimizer.name`` is the name of an optimizer."""
-    if len(path) > 2 and path[-1].lower() in ("name", "type", "kind", "cls", "class_name"):
-        return by_name(STRINGS, path[-2]) or by_name(STRINGS, path[-1])
+    if len(path) > 1 and path[-1].lower() in ("name", "type", "kind", "cls", "class_name"):
+        outer = re.sub(r"_?(cfg|config|conf|args|params|kwargs|opts?)$", "", path[-2].lower())
+        return by_name(STRINGS, outer) or by_name(STRINGS, path[-1])
     return by_name(STRINGS, path[-1])
 
 

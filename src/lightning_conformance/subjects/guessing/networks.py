@@ -42,6 +42,8 @@ def _singular(name: str) -> str:
 def means_network(name: str) -> bool:
     """Whether a name is that of a network."""
     lowered = _singular(name)
+    if re.match(r"(n|nb|num)_", lowered):
+        return False
     return any(p.fullmatch(lowered) for p in (_SOURCES, _CRITICS, _ENCODERS, _NETWORKS)) and len(lowered) > 1
 
 
