@@ -193,7 +193,8 @@ class Attempts:
                 generator = torch.Generator().manual_seed(number + 1000 * (path in redrawn))
                 leaves[path] = draw_tensor(current_spec(node, self.batch), generator)
         unknown = frozenset(p for p, n in draft.leaves() if n.kind == "tensor" and n.spec is None)
-        trace = Trace(leaves, unknown, self.deadline, draft.copies)
+        ranked = frozenset(p for p, n in draft.leaves() if n.is_ranked)
+        trace = Trace(leaves, unknown, self.deadline, draft.copies, ranked, self.batch)
         return trace, _fed(draft, (), leaves, trace, self.batch)
 
     def _weigh(self, outcome: Outcome, warned: list[str]) -> None:

@@ -39,6 +39,7 @@ class Draft:
         optional: Keys that were asked for with a default, and are left out.
         cls: The class of an object, where it is known.
         literal: What a leaf is that is no tensor, where it is known.
+        is_ranked: Whether the code asked for a stand-in's rank.
         copied: Whether a dict was gone through as a whole, so that its copy may be asked for more keys.
         free: Whether its tensors have no batch dimension: it belongs to one sample, or to nodes and edges.
     """
@@ -53,6 +54,7 @@ class Draft:
     optional: frozenset[Key] = frozenset()
     cls: type | None = None
     literal: LiteralSpec | BatchSizeSpec | None = None
+    is_ranked: bool = False
     copied: bool = False
     free: bool = False
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
+
+import torch
 
 from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.naming import refined
 from lightning_conformance.subjects.inference.solving import current_spec, is_lengths
-from lightning_conformance.subjects.inference.tracing import Trace
+from lightning_conformance.subjects.inference.tracing import Trace, tensors_in
 
 
 def polished(attempts: Attempts, best: Outcome) -> Outcome:
     """The best outcome without what it does not need, and with values that make sense; each change is run."""
     for path, key in list(_needless(best)):
         best = _if_it_runs(attempts, best, _without(best.draft, path, key))
+    for path, spec in list(_narrowed(best, attempts.batch)):
+        best = _if_it_runs(attempts, best, best.draft.with_spec(path, spec))
     changes = _refinements(best, attempts.batch)
     together = best.draft
     for path, spec in changes.items():
@@ -27,6 +32,27 @@ def polished(attempts: Attempts, best: Outcome) -> Outcome:
     for path, spec in changes.items():
         best = _if_it_runs(attempts, best, best.draft.with_spec(path, spec))
     return best
+
+
+def _narrowed(best: Outcome, batch: int) -> Iterator[tuple[Path, TensorSpec]]:
+    """Leaves of which only some columns are read, one by one, cut after the last of these."""
+    for path, node in best.draft.leaves():
+        if node.kind != "tensor" or len(current_spec(node, batch).shape) != 2 or node.free:
+            continue
+        leaf = best.trace.leaves[path]
+        uses = [o for o in best.trace.tape if any(t is leaf for t in tensors_in((o.args, o.kwargs)))]
+        uses = [o for o in uses if not any(output is leaf for output in o.outputs)]  # but for its transfer
+        columns = [_column(operation.args[1]) for operation in uses if operation.func is torch.Tensor.__getitem__]
+        if columns and len(columns) == len(uses) and None not in columns:
+            spec, width = current_spec(node, batch), max(c for c in columns if c is not None) + 1
+            if spec.shape[1] != width:
+                yield path, replace(spec, shape=(spec.shape[0], width))
+
+
+def _column(index: Any) -> int | None:
+    """Which column ``x[:, 3]`` or ``x[..., 3]`` reads."""
+    is_one = isinstance(index, tuple) and len(index) == 2 and index[0] in (slice(None), ...)
+    return index[1] if is_one and type(index[1]) is int and index[1] >= 0 else None
 
 
 def _if_it_runs(attempts: Attempts, best: Outcome, draft: Draft) -> Outcome:

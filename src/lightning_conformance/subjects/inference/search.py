@@ -21,7 +21,7 @@ from lightning_conformance.subjects.inference.probes import Revealed
 from lightning_conformance.subjects.inference.seeds import Examples
 from lightning_conformance.subjects.inference.solving import Solver, current_spec, is_lengths, stand_in
 from lightning_conformance.subjects.inference.structure import completed_drafts, keyed_drafts, revealed_drafts
-from lightning_conformance.subjects.inference.tracing import Mismatch, RankRevealed, Stop
+from lightning_conformance.subjects.inference.tracing import BatchPlaced, Mismatch, RankRevealed, Stop
 
 OWN_ERRORS = (NameError, ImportError, RecursionError)
 OWN_UNLESS_OF_A_LEAF = (NotImplementedError, OSError, KeyError)
@@ -178,10 +178,19 @@ class Search:
         elif isinstance(reason, Mismatch):
             yield from reason.drafts
         elif isinstance(reason, RankRevealed):
-            node = draft.at(reason.path)
-            yield draft.put(reason.path, replace(node, rank=node.rank + reason.change))
+            node = replace(draft.at(reason.path), is_ranked=True)
+            yield from (draft.put(reason.path, replace(node, rank=node.rank + change)) for change in reason.change)
+        elif isinstance(reason, BatchPlaced):
+            yield self._placed(draft, reason)
         elif outcome.error is not None:
             yield from self._after_error(outcome, outcome.error)
+
+    def _placed(self, draft: Draft, reason: BatchPlaced) -> Draft:
+        """The leaf with its batch dimension where the code expects it."""
+        spec = current_spec(draft.at(reason.path), self.batch)
+        shape = list(spec.shape)
+        shape[0], shape[reason.index] = shape[reason.index], shape[0]
+        return draft.with_spec(reason.path, replace(spec, shape=tuple(shape)))
 
     def _after_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
         draft, stop = outcome.draft, outcome.trace.stop

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from lightning_conformance.subjects.code_reading import names_unpacked_next
+from lightning_conformance.subjects.code_reading import unpacked_next
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.outcome import OutOfTime, Private
 from lightning_conformance.subjects.inference.probes import OF_SEQUENCES, reveal_probe
@@ -28,6 +28,8 @@ ARGMAX = {torch.argmax, torch.Tensor.argmax, torch.max, torch.Tensor.max, torch.
 READING = {torch.Tensor.item, torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.__int__, torch.Tensor.__index__}
 # Their whole numbers are positions, whatever the operand is.
 POSITIONS = {torch.argsort, torch.Tensor.argsort, torch.sort, torch.Tensor.sort, *ARGMAX}
+BATCH_NAMES = {"b", "bs", "bsz", "batch", "batch_size", "n_batch", "num_batch", "batchsize"}
+RANK_GETTERS = {torch.Tensor.ndim.__get__, torch.Tensor.dim}  # type: ignore[attr-defined]
 SHAPE_GETTERS = {torch.Tensor.shape.__get__, torch.Tensor.size}  # type: ignore[attr-defined]
 
 
@@ -65,11 +67,29 @@ class Mismatch(Private):
 
 
 class RankRevealed(Private):
-    """The code unpacks a leaf's shape into so many names."""
+    """The code unpacks a leaf's shape into so many names, or asks for its rank.
 
-    def __init__(self, path: Path, change: int) -> None:
+    Args:
+        path: The leaf.
+        change: How many dimensions more it has, the more plausible number first.
+    """
+
+    def __init__(self, path: Path, *change: int) -> None:
         super().__init__(path, change)
         self.path, self.change = path, change
+
+
+class BatchPlaced(Private):
+    """The code unpacks a leaf's shape, and calls another dimension than the first that of the batch.
+
+    Args:
+        path: The leaf.
+        index: The dimension.
+    """
+
+    def __init__(self, path: Path, index: int) -> None:
+        super().__init__(path, index)
+        self.path, self.index = path, index
 
 
 def tensors_in(value: Any) -> Iterator[torch.Tensor]:
@@ -96,6 +116,8 @@ class Trace:
         stand_ins: Paths of the leaves that are not known yet.
         deadline: On ``time.monotonic``'s clock.
         copies: The places that are like a path: the same one in all samples.
+        ranked: Leaves whose rank was asked for before.
+        batch: The batch size.
         allowance: Seconds that may go into replaying; ``replaying`` says how many have.
 
     ``read`` holds the leaves whose values went into Python, where they may have become indices or keys.
@@ -105,6 +127,8 @@ class Trace:
     stand_ins: Leaves
     deadline: float
     copies: Callable[[Path], list[Path]]
+    ranked: Leaves = NONE
+    batch: int = 0
     tape: list[Operation] = field(default_factory=list)
     operations: int = 0
     stop: Stop | None = None
@@ -234,6 +258,7 @@ class TracingMode(TorchFunctionMode):
             raise OutOfTime
         reveal_probe((args, kwargs), func)
         self._note_shape(func, args)
+        self._note_rank(func, args)
         self.judge(func, args, kwargs)
         try:
             refuse_unsafe(func, args, kwargs)
@@ -256,6 +281,22 @@ class TracingMode(TorchFunctionMode):
         path = next(iter(origin))
         self.trace.used.add(path)
         self.trace.last_shape = (path, args[0].dim())
-        count = names_unpacked_next(sys._getframe(2))
-        if count is not None and count != args[0].dim() and path in self.trace.stand_ins:
+        unpacked = unpacked_next(sys._getframe(2))
+        if unpacked is None or unpacked.starred is not None:
+            return
+        count = len(unpacked.names)
+        if count != args[0].dim() and path in self.trace.stand_ins:
             self.trace.throw(RankRevealed(path, count - args[0].dim()))
+        at = next((i for i, name in enumerate(unpacked.names) if (name or "").lower() in BATCH_NAMES), 0)
+        rows = self.trace.batch
+        if at and args[0] is self.trace.leaves[path] and args[0].shape[0] == rows != args[0].shape[at]:
+            self.trace.throw(BatchPlaced(path, at))
+
+    def _note_rank(self, func: Any, args: Any) -> None:
+        """An input whose rank is asked for is seldom one number a sample."""
+        if func not in RANK_GETTERS or not self.trace.leaves:
+            return
+        first, leaf = next(iter(self.trace.leaves.items()))
+        is_open = first in self.trace.stand_ins and first not in self.trace.ranked
+        if is_open and args[0] is leaf and leaf.dim() == 1:
+            self.trace.throw(RankRevealed(first, 1, 0))
