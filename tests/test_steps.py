@@ -533,6 +533,7 @@ def test_combined_loader_of_either_package(package):
     assert [len(part) for part in first_of([loader(8), unlabeled(8, 2)])] == [2, 2]
 
 
+@pytest.mark.skipif(LightningPackage(PACKAGES[0]).release < (2, 0), reason="no such mode before 2.0")
 def test_loaders_that_take_turns():
     batch = first_of(combined(mode="sequential"))
     assert [tuple(part.shape) for part in batch] == [(4, 6), (4,)]

@@ -154,7 +154,7 @@ def _options(frozen: Frozen, base: Path, line: str) -> list[str]:
         options += [f"--lightning-init {shlex.quote(word)}" for word in request.init if not _has_any(line, "init")]
     elif frozen.init and not _has_any(line, "init", "config"):
         options.append(frozen.init)
-    if not request.line and request.train_loss != "train_loss" and not _has_any(line, "train-loss"):
+    if not request.line and request.train_loss not in ("", "train_loss") and not _has_any(line, "train-loss"):
         options += ["--lightning-train-loss", shlex.quote(request.train_loss)]
     given = frozen.batch or request.batch
     if given and not _has(line, "batch"):
