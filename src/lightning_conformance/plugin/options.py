@@ -88,12 +88,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--lightning-infer-attempts",
         metavar="N",
-        help="Training steps that may be tried to infer a batch (ini: lightning_infer_attempts; default: 200).",
+        help="Training steps that may be tried to infer a batch (ini: lightning_infer_attempts; default: 80).",
     )
     group.addoption(
         "--lightning-infer-seconds",
         metavar="SECONDS",
-        help="Time that inferring a batch may take (ini: lightning_infer_seconds; default: 20).",
+        help="Time that inferring a batch may take (ini: lightning_infer_seconds; default: 8).",
     )
     group.addoption(
         "--lightning-freeze",
@@ -128,7 +128,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("lightning_environment", "Environments to run in.", default=DEFAULT_ENVIRONMENT)
     parser.addini("lightning_timeout", "Seconds after which one recorded run is ended.", default="120")
     parser.addini("lightning_infer_attempts", "Training steps that may be tried to infer a batch.", default="200")
-    parser.addini("lightning_infer_seconds", "Seconds that inferring a batch may take.", default="20")
+    parser.addini("lightning_infer_seconds", "Seconds that inferring a batch may take.", default="8")
     parser.addini("lightning_strict", "Let warnings fail, too.", type="bool", default=False)
     parser.addini("lightning_guess", "Guess constructor arguments that nobody gave.", type="bool", default=True)
 

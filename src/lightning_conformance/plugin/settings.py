@@ -47,7 +47,7 @@ class Settings:
     strict: bool
     only: tuple[str, ...] = ()
     infer_attempts: int = 200
-    infer_seconds: float = 20.0
+    infer_seconds: float = 8.0
     freeze: bool = False
     guess: bool = True
 

@@ -44,7 +44,7 @@ class SearchLimits:
     """
 
     attempts: int = 200
-    seconds: float = 20.0
+    seconds: float = 8.0
     data_seconds: float | None = 30.0
 
 

@@ -42,7 +42,7 @@ def infer_batch(
     build: Callable[[], Any],
     *,
     budget_attempts: int = 200,
-    budget_seconds: float = 20.0,
+    budget_seconds: float = 8.0,
     example: Node | None = None,
     seed: Node | None = None,
     step: str = "training_step",

@@ -19,7 +19,13 @@ from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_tuple
 from lightning_conformance.subjects.inference.probes import Revealed
 from lightning_conformance.subjects.inference.seeds import Examples
-from lightning_conformance.subjects.inference.solving import Solver, current_spec, is_lengths, stand_in
+from lightning_conformance.subjects.inference.solving import (
+    Solver,
+    current_spec,
+    drafts_of_lengths,
+    is_lengths,
+    stand_in,
+)
 from lightning_conformance.subjects.inference.structure import completed_drafts, keyed_drafts, revealed_drafts
 from lightning_conformance.subjects.inference.tracing import BatchPlaced, Mismatch, RankRevealed, Stop
 
@@ -196,6 +202,7 @@ class Search:
         draft, stop = outcome.draft, outcome.trace.stop
         if "NoneType" in str(error):
             yield from completed_drafts(draft)
+        yield from drafts_of_lengths(draft, error, self.batch)
         if isinstance(error, KeyError):
             yield from keyed_drafts(draft, error)
         # But for its transfer nothing was done with the batch: its type was asked for.

@@ -153,18 +153,23 @@ class Solver:
         self, path: Path, specs: Iterator[TensorSpec], check: Callable[[torch.Tensor], bool], count: int
     ) -> list[TensorSpec]:
         found: list[TensorSpec] = []
-        started = time.monotonic()
-        until = min(started + self.trace.allowance - self.trace.replaying, self.trace.deadline)
+        started = time.thread_time()  # of this thread alone, so that a busy machine finds no less
+        until = started + self.trace.allowance - self.trace.replaying
         is_free = self.draft.at(path).free
         for tried, spec in enumerate(specs):
-            if len(found) >= count or tried > REPLAYS or time.monotonic() > until:
+            if (
+                len(found) >= count
+                or tried > REPLAYS
+                or time.thread_time() > until
+                or time.monotonic() > self.trace.deadline
+            ):
                 break
             if not is_free and spec.shape and self.batch not in spec.shape[:2]:
                 continue
             is_new = self.draft.with_spec(path, spec) not in self.seen
             if is_new and check(draw_tensor(spec, FEW.manual_seed(0))):
                 found.append(spec)
-        self.trace.replaying += time.monotonic() - started
+        self.trace.replaying += time.thread_time() - started
         return found
 
     def _keeps_batch(self, value: torch.Tensor, goal: Shape, rows: set[int]) -> bool:
@@ -210,8 +215,7 @@ class Solver:
         """The sizes that the error's own message names, in the place of the leaf's."""
         if isinstance(stop.error, IndexError):
             return  # about ranks and positions, not sizes
-        told = [int(number) for number in SIZES_TOLD.findall(str(stop.error))]
-        sizes = tuple(dict.fromkeys(n for n in told if 0 < n <= LARGEST and n != self.batch))[:6]
+        sizes = tuple(n for n in told_sizes(stop.error) if n != self.batch)[:6]
         known = current_spec(self.draft.at(path), self.batch)
         for shape in resized(tuple(int(d) for d in known.shape), sizes):
             yield replace(known, shape=shape)
@@ -238,6 +242,22 @@ class Solver:
                 yield from (replace(spec, shape=s) for s in preimages(shape, self.batch, True, shape))
         ranks = (2, 3) if base.dtype == "int" else (2, 3, 4, 5)  # tokens of rank 4 would be a great many
         yield from (replace(base, shape=stand_in(rank, self.batch, node.free).shape) for rank in ranks)
+
+
+def told_sizes(error: Exception) -> list[int]:
+    """The numbers that an error's message names, where they may be sizes."""
+    return list(dict.fromkeys(n for n in map(int, SIZES_TOLD.findall(str(error))) if 0 < n <= LARGEST))
+
+
+def drafts_of_lengths(draft: Draft, error: Exception, batch: int) -> Iterator[Draft]:
+    """The drafts whose lengths are as long as what they met, where the error names both sizes."""
+    told = told_sizes(error)
+    for path, node in draft.leaves():
+        spec = current_spec(node, batch) if is_lengths(node) and node.kind == "tensor" else None
+        if spec is not None and spec.low in told:
+            for size in told:
+                if size not in (spec.low, batch):
+                    yield draft.with_spec(path, replace(spec, low=size, high=size + 1))
 
 
 def _bases(known: TensorSpec | None, wanted: Expectation) -> list[TensorSpec]:
