@@ -19,11 +19,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from lightning_conformance.subjects.batch_nodes import (
+    DEFAULT_BATCH_SIZE,
     DictSpec,
     ListSpec,
     LiteralSpec,
     Node,
     ObjectSpec,
+    RepeatSpec,
     TensorSpec,
     TupleSpec,
     leaves,
@@ -96,6 +98,10 @@ class _Comparison:
     sizes: dict[int, Any] = field(default_factory=dict)
 
     def compare(self, expected: Node, found: Node, path: Path) -> list[str]:
+        if isinstance(expected, RepeatSpec):
+            expected = ListSpec((expected.item, MORE))
+        if isinstance(found, RepeatSpec):
+            found = ListSpec((found.item,))
         if self._is_free(expected, path):
             return []
         if isinstance(expected, TensorSpec):
@@ -189,6 +195,7 @@ class _Comparison:
 def _bounds(spec: TensorSpec) -> tuple[float, float]:
     """Smallest and largest value."""
     if spec.is_whole and spec.dtype != "bool":
+        spec = spec.with_batch_size(DEFAULT_BATCH_SIZE)
         first, beyond = whole_range(spec)
         return first, beyond - 1
     if spec.dtype == "bool":

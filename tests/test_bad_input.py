@@ -131,7 +131,6 @@ def test_options_about_a_module_without_a_module(kit, said):
 
 BROKEN_FILES = {
     "a syntax error": ("class Model(:\n", ["SyntaxError", "broken.py"]),
-    "an import error": ("import no_such_package_here\n", ["no_such_package_here", "broken.py"]),
     "an import that does not work": ("from torch import no_such_name\n", ["no_such_name", "broken.py"]),
     "an exception": ("1 / 0\n\nclass Model:\n    pass\n", ["ZeroDivisionError", "broken.py"]),
     "a call to exit": ("import sys\nsys.exit(3)\n", ["SystemExit", "broken.py"]),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections import namedtuple
 from dataclasses import dataclass
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.data import extract_batch_size
 
 from lightning_conformance.errors import UsageError
 from lightning_conformance.subjects.batch_spec import (
@@ -32,6 +36,16 @@ NOTATIONS = [
     "x: (float[7,B,2], none)",
     "()",
     "<Graph>",
+    "[{boxes: float[3,4] boxes, labels: int[3]<5}] * B",
+    "[x: float[3,8,8]] * 4, targets: [(int[], none)] * 4",
+    "[float[]] * B=7",
+    "int[B] in 1..7 falling",
+    "x: float[20,3], batch: int[20]<B=4 rising, num_graphs: B",
+    "float[B,3,4] boxes in 0..1",
+    "bool[B,7] prefix, int[B,7]<2 prefix, float[B,7]<2 prefix",
+    "bool[B,7] suffix",
+    "float[B,10] simplex",
+    "{B: B=3, '[B]': B, x: B(B: float[2])}",
 ]
 
 
@@ -53,6 +67,9 @@ def test_notation_is_its_own_description(text):
         ("float32[B=5, 3]", "float[B,3]"),
         ("{'image': long[4]}", "{image: int[4]}"),
         ("(float[3])", "float[3]"),
+        ("float[3,4] in 0..32 boxes", "float[3,4] boxes in 0..32"),
+        ("int[B] falling in 1..7", "int[B] in 1..7 falling"),
+        ("float[20]<B, int[B=3]", "float[20]<B=3, int[B]"),
     ],
 )
 def test_one_canonical_spelling(text, same):
@@ -76,6 +93,20 @@ def test_one_canonical_spelling(text, same):
         ("float[3] int[3]", 10, "',' or the end"),
         ("float[B=3], int[B=4]", 19, "one size for B"),
         ("float", 6, "'[' and the shape"),
+        ("[float[3], int[2]] * B", 20, "one item in a list"),
+        ("[float[3]] * 0", 14, "a number or B"),
+        ("[float[3]] * x", 14, "a number or B"),
+        ("float[B] in 0..B", 16, "a number, as in"),
+        ("float[B,3] boxes", 12, "a last dimension of 4"),
+        ("int[B,4] in 2..2 boxes", 18, "a range with room"),
+        ("float[B,3] simplex in 0..1", 12, "without a range"),
+        ("int[B,3] simplex", 10, "floats without a range"),
+        ("float[B,3] prefix", 12, "a mask for prefix"),
+        ("int[B,3]<B suffix", 12, "a mask for suffix"),
+        ("int[B,3] prefix <5", 10, "a mask for prefix"),
+        ("int[] rising", 7, "a dimension for rising"),
+        ("complex[B] rising", 12, "no rising with complex"),
+        ("bool[B]<B", 8, "no range after bool"),
     ],
 )
 def test_error_says_where_what_and_how(text, position, expected):
@@ -95,6 +126,12 @@ def test_error_says_where_what_and_how(text, position, expected):
         ("float[4,3], int[5]", None),
         ("float[4,3], float[]", 4),
         ("none", None),
+        ("[{boxes: float[3,4], label: int[]}] * 6", 6),
+        ("float[6,3,8,8], [float[3,4]] * 6", 6),
+        ("float[5,3,8,8], [float[3,4]] * 6", None),
+        ("float[B=8,3], [float[3,4]] * 2", 8),
+        ("x: float[20,3], batch: int[20]<B=4", 4),
+        ("x: float[20,3], count: B=3", 3),
     ],
 )
 def test_batch_size(text, size):
@@ -132,6 +169,79 @@ def test_ranges_are_kept():
     assert generate("int[3]<1000000").max() < 1000000
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 20])
+def test_lengths_fall_from_the_largest(size):
+    lengths = generate("int[B] in 1..7 falling", size)
+    assert lengths.tolist() == sorted(lengths.tolist(), reverse=True)
+    assert lengths[0] == 7 and lengths.min() >= 1
+    assert size < 3 or len(set(lengths.tolist())) > 1
+
+
+def test_lengths_fall_from_the_largest_with_any_seed():
+    for seed in range(50):
+        assert generate("int[B] in 1..50 falling", 3, seed)[0] == 50
+        assert generate("int[B] in 1..50", 3, seed).max() == 50
+
+
+def test_whole_numbers_below_the_batch_size():
+    for size in (1, 2, 3, 5):
+        x, graphs, count = generate("x: float[20,3], batch: int[20]<B rising, num_graphs: B", size)
+        assert len(x) == 20 and count == size and type(count) is int
+        assert graphs.tolist() == sorted(graphs.tolist()) and set(graphs.tolist()) == set(range(size))
+    assert set(generate("float[B,3]<B", 4).flatten().tolist()) == {0.0, 1.0, 2.0, 3.0}
+
+
+@pytest.mark.parametrize("dtype", ["float", "half", "bfloat16", "double", "int", "uint8"])
+@pytest.mark.parametrize(("given", "low", "high"), [("", 0, 32), (" in 4..6", 4, 6), (" in 0..1", 0, 1)])
+def test_boxes_are_valid(dtype, given, low, high):
+    first = generate(f"{dtype}[B,30,4] boxes{given}", 3)
+    boxes = first.double()
+    assert (boxes[..., 2:] > boxes[..., :2]).all()
+    assert boxes.min() >= low and boxes.max() <= high
+    assert high - low == 1 or len(boxes[..., 0].unique()) > 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 11])
+@pytest.mark.parametrize("text", ["bool[B,7] prefix", "int[B,7]<2 prefix", "float[B,7]<2 prefix", "bool[B,2,7] prefix"])
+def test_masks_begin_with_ones(text, size):
+    for seed in range(20):
+        rows = generate(text, size, seed).int().flatten(0, -2)
+        assert (rows.diff(dim=1) <= 0).all() and (rows[:, 0] == 1).all()
+        assert rows.all(dim=1).any()
+        assert len(rows) == 1 or not rows.all()
+
+
+def test_masks_of_padding_are_what_the_others_leave_out():
+    rows = generate("bool[B,7] suffix")
+    assert torch.equal(~rows, generate("bool[B,7] prefix"))
+
+
+def test_mask_of_a_single_sample():
+    drawn = [int(generate("bool[7] prefix", seed=seed).sum()) for seed in range(40)]
+    assert min(drawn) >= 1 and max(drawn) == 7 and len(set(drawn)) > 2
+    assert generate("[bool[1] prefix] * B")[0].tolist() == [True]
+
+
+def test_fractions_sum_to_one():
+    values = generate("float[B,10] simplex", 3)
+    assert values.min() > 0 and torch.allclose(values.sum(dim=1), torch.ones(3)) and values.std() > 0
+    assert generate("float[B,1] simplex", 3).tolist() == [[1.0]] * 3
+
+
+def test_forms_of_nothing():
+    for text in ("bool[0,7] prefix", "bool[3,0] prefix", "float[0,4] boxes", "float[0,3] simplex", "int[0] rising"):
+        assert generate(text).numel() == 0
+
+
+def test_samples_are_drawn_one_by_one():
+    images, targets = generate("[float[3,8,8]] * B, [{boxes: float[3,4] boxes, labels: int[3]<5}] * B", 3)
+    assert type(images) is list and len(images) == len(targets) == 3
+    assert tuple(images[0].shape) == (3, 8, 8) and tuple(targets[2]["boxes"].shape) == (3, 4)
+    assert not torch.equal(images[0], images[1])
+    assert len(generate("[float[3,4]] * 6", 2)) == 2
+    assert len(generate("float[B,2], [float[3,4]] * 6", 2)[1]) == 6
+
+
 def test_values_are_new_each_time_and_determined_by_the_generator():
     spec = parse_batch_spec("float[B,3], int[B]<100")
     source = torch.Generator().manual_seed(1)
@@ -151,6 +261,43 @@ def test_structure_of_the_batch():
     batch = generate("{a: [float[2], none], b: Sample(text: int[2], label: 'x')}")
     assert type(batch["a"]) is list and batch["a"][1] is None
     assert batch["b"].label == "x" and tuple(batch["b"].text.shape) == (2,)
+
+
+def test_object_is_used_as_graphs_and_as_named_tuples_are():
+    batch = generate("Data(x: float[20,3], batch: int[20]<B rising, num_graphs: B)", 3)
+    x, graphs, count = batch
+    assert type(batch).__name__ == "Data" and batch.num_graphs == count == 3 and len(batch) == 3
+    assert batch["x"] is batch[0] is x and batch.get("y", 1) == 1 and "x" in batch and "y" not in batch
+    assert dict(**batch) == dict(batch.items()) and batch[1:] == (graphs, 3)
+    batch.y = x.sum()
+    batch["z"] = 1
+    assert batch.keys() == ["x", "batch", "num_graphs", "y", "z"] and batch._replace(z=2).z == 2 and batch.z == 1
+    del batch["z"]
+    assert not hasattr(batch, "z")
+    copied = batch.clone()
+    assert type(copied) is type(batch) and copied.x is not x and torch.equal(copied.x, x)
+
+
+def test_object_is_moved_as_a_whole():
+    batch = generate("Data(x: float[B,3], more: {y: [float[B]]}, inner: Data(z: (float[B], none)))", 3)
+    assert batch.to(torch.float64) is batch
+    assert {t.dtype for t in (batch.x, batch.more["y"][0], batch.inner.z[0])} == {torch.float64}
+    assert batch.inner.z[1] is None and batch.cpu() is batch
+    moved = pl.LightningModule().transfer_batch_to_device({"batch": batch}, torch.device("meta"), 0)
+    assert moved["batch"].x.is_meta and moved["batch"].inner.z[0].is_meta
+
+
+def test_object_is_copied_and_pickled():
+    batch = generate("Data(x: float[B,3], inner: Inner(y: int[B]))", 3)
+    for again in (copy.deepcopy(batch), pickle.loads(pickle.dumps(batch))):
+        assert type(again) is type(batch) and type(again.inner) is type(batch.inner)
+        assert torch.equal(again.x, batch.x) and again.x is not batch.x and again.inner is not batch.inner
+    assert copy.copy(batch).x is batch.x
+
+
+def test_batch_size_that_lightning_extracts_from_an_object():
+    batch = generate("Data(x: float[B,3], y: int[B])", 3)
+    assert extract_batch_size(batch) == 3
 
 
 def test_opaque_object_cannot_be_generated():
@@ -175,6 +322,62 @@ def test_description_of_concrete_batches():
     assert describe({"x": torch.tensor([-2, 4])}) == "{x: int[2] in -2..4}"
     assert describe({"m": torch.tensor([0.0, 1.0])}) == "{m: float[2]<2}"
     assert describe((object(),)) == "(<object>,)"
+
+
+def detection(*counts):
+    return [{"boxes": torch.rand(n, 4) * 9 + 1, "labels": torch.tensor([n]), "id": n} for n in counts]
+
+
+IMAGE, TABLE, LABELS = torch.randn(3, 8, 8), torch.randn(8, 3), torch.randn(8)
+TARGET = "{boxes: float[1,4], labels: int[1]<2, id: 1}"
+UNLIKE = [{"size": torch.randn(1), "text": "a"}, {"size": torch.randn(1)}]
+
+
+@pytest.mark.parametrize(
+    ("batch", "described", "size"),
+    [
+        (detection(3, 1), "[{boxes: float[3,4], labels: int[1]<4, id: 3}] * 2", 2),
+        (detection(1, 1, 1, 1), f"[{TARGET}] * 4", 4),
+        (detection(1, 1), f"[{TARGET}, {TARGET}]", 1),
+        ((torch.randn(2, 3, 8, 8), detection(1, 1)), f"float[2,3,8,8], [{TARGET}] * 2", 2),
+        ([IMAGE] * 4, "[float[3,8,8]] * 4", 4),
+        (([IMAGE] * 2, [{"x": IMAGE, "y": LABELS}] * 2), "[float[3,8,8]] * 2, [{x: float[3,8,8], y: float[8]}] * 2", 2),
+        ([(IMAGE, torch.tensor(1))] * 5, "[(float[3,8,8], int[]<2)] * 5", 5),
+        ([TABLE] * 5, f"[{', '.join(['float[8,3]'] * 5)}]", 8),
+        ([TABLE, torch.randn(9, 3)], "[float[8,3], float[9,3]]", None),
+        ({"views": [TABLE] * 2, "y": LABELS}, "{views: [float[8,3], float[8,3]], y: float[8]}", 8),
+        ([[TABLE, LABELS]] * 2, "[[float[8,3], float[8]], [float[8,3], float[8]]]", 8),
+        ({"x": TABLE[:2], "name": ["a", "b"]}, "{x: float[2,3], name: ['a', 'b']}", 2),
+        ({"x": TABLE[:2], "m": UNLIKE}, "{x: float[2,3], m: [{size: float[1], text: 'a'}, {size: float[1]}]}", None),
+    ],
+)
+def test_lists_of_samples_are_told_from_other_lists(batch, described, size):
+    assert describe(batch) == described
+    assert batch_size_of(batch) == size
+
+
+def test_samples_are_described_by_what_all_of_them_show():
+    first, second = (
+        {"x": torch.tensor([0, 3]), "m": torch.tensor([0.0, 1])},
+        {"x": torch.tensor([-1]), "m": torch.rand(9)},
+    )
+    assert describe([first, second]) == "[{x: int[2] in -1..3, m: float[2]}] * 2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["int[B] in 1..7 falling", "bool[B,7] suffix", "bool[B,7] prefix", "int[B,7]<2 prefix", "float[B,10] simplex"],
+)
+def test_forms_are_seen_in_a_concrete_batch(text):
+    spec = parse_batch_spec(text)
+    assert spec_of(generate(text)).symbolic() == spec
+
+
+def test_no_form_is_seen_where_there_is_none():
+    assert describe(torch.tensor([3, 2, 1])) == "int[3]<4"
+    assert describe(torch.tensor([[True, False], [False, True]])) == "bool[2,2]"
+    assert describe(torch.ones(3, 3, dtype=torch.bool)) == "bool[3,3]"
+    assert describe(torch.full((3, 4), 0.5)) == "float[3,4] in 0..1"
 
 
 def test_description_generates_a_batch_of_the_same_description():
@@ -211,6 +414,11 @@ def test_slice_keeps_containers():
     assert type(part["sample"]) is Sample and tuple(part["sample"].image.shape) == (2, 2)
     assert part["names"] == ["a", "b"] and part["flag"] is True
     assert tuple(batch["sample"].image.shape) == (4, 2)
+
+
+def test_slice_of_samples():
+    images, targets = slice_batch((torch.zeros(4, 3, 8, 8), detection(3, 1, 2, 1)), 2)
+    assert len(images) == 2 and [len(t["boxes"]) for t in targets] == [3, 1]
 
 
 @pytest.mark.parametrize(

@@ -202,4 +202,4 @@ def test_a_constructor_that_skips_lightnings_is_named(kit):
 
 def test_missing_arguments_are_listed(modules):
     with pytest.raises(ConformanceError, match=r"features  int"):
-        check(modules.Wide)
+        check(modules.Wide, guess=False)

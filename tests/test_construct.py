@@ -455,3 +455,70 @@ def test_a_configured_class_is_the_targets_own_or_a_subclass(tmp_path, package, 
 def _again(tmp_path):
     with preserved_sys_path():
         return sys.modules[parse_target("user_code.py:Model", tmp_path).resolve().__module__]
+
+
+CLASS_METHODS = """
+    class Model(pl.LightningModule):
+        def __init__(self, width: int, rate: float = 0.1, name: str = "a"):
+            super().__init__()
+            self.given = (width, rate, name)
+
+        @classmethod
+        def small(cls, **kwargs):
+            return cls(width=2, **kwargs)
+
+        @classmethod
+        def from_config(cls, config: dict, name: str):
+            return cls(config["width"], config["rate"], name)
+
+        @staticmethod
+        def made(width: int):
+            return Model(width)
+
+    def make(rate: float, **kwargs):
+        return Model(3, rate, **kwargs)
+    """
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "expected"),
+    [
+        ("Model.small", [], (2, 0.1, "a")),
+        ("Model.small", ["rate=1", "name=7"], (2, 1.0, "7")),
+        ("Model.from_config", ["config.width=4", "config.rate=1e-2", "name=3"], (4, 0.01, "3")),
+        ("Model.made", ["width=5"], (5, 0.1, "a")),
+        ("make", ["rate=2", "name=1"], (3, 2.0, "1")),
+    ],
+)
+def test_class_methods_and_factories_take_typed_arguments_through_their_keywords(
+    tmp_path, package, monkeypatch, name, texts, expected
+):
+    user_module(tmp_path, package, CLASS_METHODS, name)
+    # As in a run, where the user's file stays imported: keywords are followed through its names.
+    monkeypatch.setitem(sys.modules, "user_code", module := _again(tmp_path))
+    obj = functools.reduce(getattr, name.split("."), module)
+    given = Constructor(obj, init=parse_init(texts, obj))().given
+    assert given == expected
+    assert list(map(type, given)) == [int, float, str]
+
+
+def test_a_class_method_without_its_arguments_lists_them(tmp_path, package):
+    obj = user_module(tmp_path, package, CLASS_METHODS, "Model.from_config")
+    error = failure(Constructor(obj, label="user_code.py:Model.from_config"))
+    assert "config  dict" in error.message
+    assert "--lightning-init config=<dict> --lightning-init name=<str>" in error.advice
+    assert "Model.from_config(config=..., name=...)" in error.advice
+
+
+def test_a_configuration_that_is_given_can_be_read_by_attribute(tmp_path, package):
+    source = """
+        class Model(pl.LightningModule):
+            def __init__(self, cfg, table=None):
+                super().__init__()
+                self.given = (cfg.model.width, cfg["model"]["width"], vars(cfg)["lr"], isinstance(cfg, dict), table)
+    """
+    cls = user_module(tmp_path, package, source)
+    texts = ["cfg.model.width=4", "cfg.lr=0.1", "table.a=1"]
+    given = Constructor(cls, init=parse_init(texts, cls))().given
+    assert given == (4, 4, 0.1, True, {"a": 1})
+    assert type(given[-1]) is dict

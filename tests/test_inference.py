@@ -17,8 +17,8 @@ from torch import nn
 
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.subjects.batch_spec import TensorSpec, describe, parse_batch_spec
+from lightning_conformance.subjects.code_reading import read_unpacking
 from lightning_conformance.subjects.inference import ModuleOwnError, infer_batch
-from lightning_conformance.subjects.inference.unpacking import read_unpacking
 
 
 class Small(Adam):
@@ -44,10 +44,10 @@ def test_batch_is_found(cls):
     [
         (modules.LinearClassifier, "x: float[B,10], y: int[B]<3"),
         (modules.LenetWithViewMinusOne, "inputs: float[B,3,32,32], labels: int[B]<10"),
-        (modules.DictOfImages, "{image: float[B,3,32,32], label: int[B]<6}"),
+        (modules.DictOfImages, "{image: float[B,3,32,32] in 0..1, label: int[B]<6}"),
         (modules.LanguageModel, "x: int[B,7]<33, y: int[B,7]<33"),
         (modules.BinaryTabular, "features: float[B,7], target: float[B]<2"),
-        (modules.KeywordBatch, "{input_ids: int[B,7]<60, attention_mask: int[B,7]<2, labels: int[B]<3}"),
+        (modules.KeywordBatch, "{input_ids: int[B,7]<60, attention_mask: int[B,7]<2 prefix, labels: int[B]<3}"),
         (modules.TimeFirstRecurrence, "x: float[7,B,4], y: float[B,1]"),
         (modules.SuperResolution, "lr: float[B,3,32,32], hr: float[B,3,64,64]"),
     ],
@@ -58,7 +58,7 @@ def test_exact_batch(cls, notation):
 
 
 def test_known_first_input_is_used():
-    found = infer_batch(modules.FlattenedMnist, first_leaf=TensorSpec((2, 28, 28)))
+    found = infer_batch(modules.FlattenedMnist, example=TensorSpec((2, 28, 28)))
     assert str(found.spec) == "x: float[B,28,28], y: int[B]<10"
 
 

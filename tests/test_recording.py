@@ -203,6 +203,7 @@ class ValidatesOtherwise(pl.LightningModule):
 
     def validation_step(self, batch, batch_idx):
         query, key, value = batch
+        raise ValueError("and no other batch does")
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from lightning_conformance.api import check_module
     from lightning_conformance.checks.verdict import Finding, Verdict
+    from lightning_conformance.declaring import conformance
     from lightning_conformance.errors import SubjectError, UsageError
     from lightning_conformance.plugin.suite import LightningConformance, parametrize_with_checks
     from lightning_conformance.recording.model import Recording
@@ -28,6 +29,7 @@ _HOMES = {
     "UsageError": "errors",
     "Verdict": "checks.verdict",
     "check_module": "api",
+    "conformance": "declaring",
     "parametrize_with_checks": "plugin.suite",
 }
 
@@ -42,6 +44,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "check_module",
+    "conformance",
     "parametrize_with_checks",
 ]
 

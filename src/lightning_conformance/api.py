@@ -10,7 +10,7 @@ from lightning_conformance.checks import judge
 from lightning_conformance.environments import select
 from lightning_conformance.recording.run import DEFAULT_TIMEOUT, record
 from lightning_conformance.reporting.report import Report
-from lightning_conformance.subjects.subject import Subject, SubjectOptions
+from lightning_conformance.subjects.subject import SearchLimits, Subject, SubjectOptions
 from lightning_conformance.subjects.target import parse_target
 
 
@@ -20,11 +20,13 @@ def check_module(
     init: Mapping[str, Any] | Sequence[str] = (),
     config: str = "",
     batch: Any = None,
+    val_batch: Any = None,
     environment: str | Sequence[str] = "auto",
-    train_loss: str = "train_loss",
+    train_loss: str = "",
     seed: int = 0,
     timeout: float | None = DEFAULT_TIMEOUT,
     strict: bool = False,
+    guess: bool | None = None,
     raise_on_failure: bool = True,
 ) -> Report:
     """Run a LightningModule for a few steps under a real Trainer, and judge what was seen.
@@ -37,11 +39,15 @@ def check_module(
         batch: A batch spec such as ``"x: float[8,10], y: int[8]<2"``, a target of a function or of a
             LightningDataModule, a batch, or a function that returns one. None: the module's own
             dataloaders, or inference.
+        val_batch: What ``validation_step`` takes, where it is no batch of ``training_step``: as ``batch``, without a
+            LightningDataModule. None: the same, or another that is inferred where it must be.
         environment: ``auto`` (all that are there), or names such as ``cpu`` and ``cuda``.
-        train_loss: Name under which the module logs its training loss.
+        train_loss: Name under which the module logs its training loss; empty for what its file declares,
+            or ``train_loss``.
         seed: Seeds construction, batches and the run.
         timeout: Seconds for one run; None for no limit.
         strict: Let warnings fail, too.
+        guess: Guess required constructor arguments that nobody gave; None: unless ``strict``.
         raise_on_failure: Raise an exception that lists every finding.
 
     Returns:
@@ -51,9 +57,11 @@ def check_module(
         ConformanceError: A check failed (unless ``raise_on_failure`` is False).
         UsageError: The arguments do not fit: an unknown target, environment or constructor argument.
     """
-    options = SubjectOptions(init if isinstance(init, Mapping) else tuple(init), config, batch, train_loss, seed)
+    given = init if isinstance(init, Mapping) else tuple(init)
+    guess = not strict if guess is None else guess
+    options = SubjectOptions(given, config, batch, train_loss, seed, guess, val_batch)
     target = parse_target(module, Path.cwd()) if isinstance(module, str) else module
-    subject = Subject(target, options)
+    subject = Subject(target, options, limits=SearchLimits(data_seconds=timeout and timeout / 4))
     words = [environment] if isinstance(environment, str) else list(environment)
     recordings = tuple(record(subject, place, timeout=timeout) for place in select(words))
     verdicts = tuple(verdict for each in recordings for verdict in judge(each, strict=strict))

@@ -162,6 +162,21 @@ def is_datamodule(cls: Any) -> bool:
     return isinstance(cls, type) and any(base is not None and issubclass(cls, base) for base in bases)
 
 
+def combined_loaders(value: Any) -> tuple[Any, bool] | None:
+    """The loaders that a ``CombinedLoader`` of either package holds, and whether it takes one after the other.
+
+    Returns:
+        None where it is no ``CombinedLoader``.
+    """
+    bases = [cls for cls in type(value).__mro__ if cls.__name__ == "CombinedLoader"]
+    if not any(cls.__module__.partition(".")[0] in IMPORT_NAMES for cls in bases):
+        return None
+    # Until 1.9 it has `loaders`, each perhaps in a wrapper that is an iterable as well; since 2.0 `iterables`.
+    held = value.iterables if hasattr(value, "iterables") else value.loaders
+    mode = getattr(value, "_mode", None) or getattr(value, "mode", "")
+    return held, mode == "sequential"
+
+
 def installed_packages() -> list[LightningPackage]:
     """The Lightning packages that can be imported here."""
     found = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
+from textwrap import shorten
 
 from lightning_conformance.checks.explanations import EXPLANATIONS, Explanation, explain
 from lightning_conformance.checks.registry import COMPLETION, check
@@ -14,12 +15,12 @@ from lightning_conformance.checks.source import (
     return_place,
     step_methods,
 )
-from lightning_conformance.checks.verdict import Finding
+from lightning_conformance.checks.verdict import Finding, Inconclusive
 from lightning_conformance.checks.wording import listed
 from lightning_conformance.recording.model import BackwardRan, Failure, HookCalled, OptimizerStepped, Place, Recording
 
 
-@check(family="completion", needs_steps=False)
+@check(family="completion", needs_steps=False, depends_on_guess=True)
 def training_completes(recording: Recording) -> Iterator[Finding]:
     """The module can be built, fed and trained for two epochs without an error.
 
@@ -41,8 +42,13 @@ def training_completes(recording: Recording) -> Iterator[Finding]:
     ```
 
     ## Known problems
+    What the environment lacks (a package, a download, a file, a device) proves nothing about the module: the check is
+    then inconclusive, and says what to do; with `--lightning-strict` it fails.
+
     A module that needs full batches (`drop_last=True`) fails on the smaller last batch only: a warning.
     """
+    if recording.failure is not None and recording.failure.environment:
+        raise _environment_lacks(recording.failure)
     if recording.failure is not None:
         yield _stopped(recording, recording.failure)
     elif not recording.steps:
@@ -56,6 +62,21 @@ def training_completes(recording: Recording) -> Iterator[Finding]:
         yield _needs_full_batches(recording, recording.ragged_failure)
     if recording.validation_failure is not None:
         yield _validation_not_run(recording.validation_failure)
+
+
+def _environment_lacks(failure: Failure) -> Inconclusive:
+    """The module is not proven wrong where something is missing around it."""
+    reason = f"the environment's error, not the module's: {failure.environment} ({_where_and_what(failure)})."
+    reason = f"{reason} {failure.advice.splitlines()[0]}" if failure.advice else reason
+    cause = f"The environment, not the module: {failure.environment}."
+    finding = Finding(_what_stopped(failure), cause, failure.advice, failure.place, "warning", failure.traceback)
+    return Inconclusive(reason, finding)
+
+
+def _where_and_what(failure: Failure) -> str:
+    hook = f"in `{failure.at.hook}`: " if failure.at and failure.at.hook else ""
+    said = f"{failure.type}: {failure.message}" if failure.at else failure.message
+    return hook + shorten(said, 200, placeholder="...")
 
 
 def _stopped(recording: Recording, failure: Failure) -> Finding:

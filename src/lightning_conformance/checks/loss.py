@@ -169,7 +169,7 @@ def _not_scalar(recording: Recording, shape: tuple[int, ...], what: str) -> Find
     )
 
 
-@check(family="loss")
+@check(family="loss", depends_on_guess=True)
 def loss_is_finite(recording: Recording) -> Iterator[Finding]:
     """Every loss is a finite number.
 

@@ -49,7 +49,7 @@ _AROUND_STEP = (
 )
 
 
-@check(family="parameters")
+@check(family="parameters", depends_on_guess=True)
 def weights_update(recording: Recording) -> Iterator[Finding]:
     """The trainable parameters change over the run.
 

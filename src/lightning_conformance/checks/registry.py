@@ -28,6 +28,7 @@ class Check:
         since: Version of the kit that brought it.
         needs_steps: Whether it can only judge a run in which a training step returned.
         explains_crash: Whether its failure is the reason why a run stopped, where one did.
+        depends_on_guess: Whether its failure may be due to constructor arguments that were guessed.
         judge: Looks at a recording and yields findings.
     """
 
@@ -36,6 +37,7 @@ class Check:
     since: str
     needs_steps: bool
     explains_crash: bool
+    depends_on_guess: bool
     judge: Judge
 
     @property
@@ -62,18 +64,35 @@ class Check:
         except NotApplicable as reason:
             return verdict("not applicable", reason=str(reason))
         except Inconclusive as reason:
-            return verdict("inconclusive", reason=str(reason))
-        return verdict(decide(findings, strict), findings=findings)
+            if reason.finding is None:
+                return verdict("inconclusive", reason=str(reason))
+            if strict:
+                return verdict("failed", findings=(reason.finding,))
+            return verdict("inconclusive", reason=str(reason), findings=(reason.finding,))
+        outcome = decide(findings, strict)
+        if outcome == "failed" and self.depends_on_guess and recording.is_guessed:
+            return verdict("inconclusive", reason=_guessed_reason(recording, findings))
+        return verdict(outcome, findings=findings)
+
+
+def _guessed_reason(recording: Recording, findings: tuple[Finding, ...]) -> str:
+    seen = " ".join(findings[0].message.split())
+    return f"constructor arguments were guessed: {' '.join(recording.guessed)}; with them, {seen}"
 
 
 def check(
-    *, family: str, since: str = "0.1.0", needs_steps: bool = True, explains_crash: bool = False
+    *,
+    family: str,
+    since: str = "0.1.0",
+    needs_steps: bool = True,
+    explains_crash: bool = False,
+    depends_on_guess: bool = False,
 ) -> Callable[[Judge], Judge]:
     """Register a judge under its function's name."""
 
     def register(judge: Judge) -> Judge:
         name = judge.__name__
-        CHECKS[name] = Check(name, family, since, needs_steps, explains_crash, judge)
+        CHECKS[name] = Check(name, family, since, needs_steps, explains_crash, depends_on_guess, judge)
         return judge
 
     return register

@@ -65,7 +65,16 @@ class NotApplicable(Exception):
 
 
 class Inconclusive(Exception):
-    """Raised by a check that could not look; the message says why."""
+    """Raised by a check that could not look; the message says why.
+
+    Args:
+        reason: Why.
+        finding: What kept it from looking; under ``strict`` it fails.
+    """
+
+    def __init__(self, reason: str, finding: Finding | None = None) -> None:
+        super().__init__(reason)
+        self.finding = finding
 
 
 def decide(findings: Iterable[Finding], strict: bool = False) -> Outcome:

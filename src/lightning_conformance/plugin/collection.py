@@ -30,7 +30,7 @@ def group_name(subject: Subject, environment: Environment) -> str:
 def pytest_collection(session: pytest.Session) -> None:
     """Resolve what the user named, before collection, so that a wrong word ends the run with exit code 4."""
     state = state_of(session.config)
-    state.shared = shared_folder(session.config)
+    state.shared, state.cache = shared_folder(session.config), getattr(session.config, "cache", None)
     if not state.settings.requests:
         return
     try:

@@ -98,7 +98,7 @@ def recording_key(subject: Subject, environment: Environment, batch: Any) -> str
 def _overriding_batch(request: pytest.FixtureRequest, subject: Subject) -> Any:
     """What the user's own ``lightning_batch`` gives; None where ours, or a batch said otherwise, is in force."""
     __tracebackhide__ = True
-    if subject.options.batch is not None:
+    if subject.given_batch is not None:
         return None
     try:
         batch = request.getfixturevalue("lightning_batch")

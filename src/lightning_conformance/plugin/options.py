@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from lightning_conformance.errors import KitError, UsageError
 from lightning_conformance.plugin.distribution import group_by_subject
-from lightning_conformance.plugin.settings import Request, Settings
+from lightning_conformance.plugin.settings import Request, Settings, attempts, limited_seconds, seconds
 from lightning_conformance.plugin.state import State, state_key
 
 MARKER = "lightning_conformance"
@@ -39,7 +38,7 @@ def _add_module_options(add: Any) -> None:
         "--lightning-module",
         "PATH:CLASS",
         "LightningModule to check: a file or dotted module, and a class, factory function or instance in it. "
-        "May be repeated; the four options below belong to the module before them, or to all if they stand first.",
+        "May be repeated; the five options below belong to the module before them, or to all if they stand first.",
     )
     about_a_module(
         "--lightning-init",
@@ -56,6 +55,12 @@ def _add_module_options(add: Any) -> None:
         "SPEC",
         "What a batch is: a spec such as 'x: float[8,10], y: int[8]<2', or PATH:NAME of a function that returns "
         "a batch or of a LightningDataModule. Default: the module's own dataloaders, or inference.",
+    )
+    about_a_module(
+        "--lightning-val-batch",
+        "SPEC",
+        "What a validation batch is, where validation_step takes another than training_step: a spec, or PATH:NAME of a "
+        "function that returns a batch. Default: the same, or another that is inferred where it must be.",
     )
     about_a_module(
         "--lightning-train-loss",
@@ -81,10 +86,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Time after which one recorded run is ended; 0 for no limit (ini: lightning_timeout; default: 120).",
     )
     group.addoption(
+        "--lightning-infer-attempts",
+        metavar="N",
+        help="Training steps that may be tried to infer a batch (ini: lightning_infer_attempts; default: 80).",
+    )
+    group.addoption(
+        "--lightning-infer-seconds",
+        metavar="SECONDS",
+        help="Time that inferring a batch may take (ini: lightning_infer_seconds; default: 8).",
+    )
+    group.addoption(
+        "--lightning-freeze",
+        action="store_true",
+        help="Write what was inferred for each module into the file that pytest is configured by.",
+    )
+    group.addoption(
         "--lightning-strict",
         action="store_true",
         default=None,
-        help="Let warnings fail, too (ini: lightning_strict).",
+        help="Let warnings fail, too, and guess no constructor arguments (ini: lightning_strict).",
+    )
+    group.addoption(
+        "--lightning-no-guess",
+        action="store_true",
+        default=None,
+        help="Guess no constructor arguments that nobody gave (ini: lightning_guess = false).",
     )
     group.addoption(
         "--lightning-explain",
@@ -98,10 +124,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="linelist",
         default=[],
     )
-    parser.addini("lightning_train_loss", "Name of the logged training loss.", default="train_loss")
+    parser.addini("lightning_train_loss", "Name of the logged training loss (train_loss).", default="")
     parser.addini("lightning_environment", "Environments to run in.", default=DEFAULT_ENVIRONMENT)
     parser.addini("lightning_timeout", "Seconds after which one recorded run is ended.", default="120")
+    parser.addini("lightning_infer_attempts", "Training steps that may be tried to infer a batch.", default="200")
+    parser.addini("lightning_infer_seconds", "Seconds that inferring a batch may take.", default="8")
     parser.addini("lightning_strict", "Let warnings fail, too.", type="bool", default=False)
+    parser.addini("lightning_guess", "Guess constructor arguments that nobody gave.", type="bool", default=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -128,19 +157,35 @@ def read_settings(config: pytest.Config) -> Settings:
     default_loss = str(config.getini("lightning_train_loss"))
     given = config.getoption("lightning_environment") or [str(config.getini("lightning_environment"))]
     strict = config.getoption("lightning_strict")
+    strict = bool(config.getini("lightning_strict") if strict is None else strict)
+    guess = bool(config.getini("lightning_guess")) and not config.getoption("lightning_no_guess")
     return Settings(
         _read_requests(config, default_loss),
         tuple(check_names(given)),
-        _seconds(config.getoption("lightning_timeout") or str(config.getini("lightning_timeout"))),
-        bool(config.getini("lightning_strict") if strict is None else strict),
+        seconds(*_word(config, "timeout")),
+        strict,
         config.stash.get(only_key, ()),
+        attempts(*_word(config, "infer_attempts")),
+        limited_seconds(*_word(config, "infer_seconds")),
+        bool(config.getoption("lightning_freeze")),
+        # A guess makes verdicts inconclusive, which whoever asks for strictness will not want.
+        guess and not strict,
     )
 
 
-def _ini_words(config: pytest.Config) -> Iterator[Word]:
-    for line in config.getini("lightning_modules"):
-        if not line.strip() or line.strip().startswith("#"):
-            continue
+def _word(config: pytest.Config, name: str) -> tuple[str, str]:
+    """An option, and what it is set to: on the command line, or else in the ini file."""
+    given = config.getoption(f"lightning_{name}")
+    return f"--lightning-{name.replace('_', '-')}", str(config.getini(f"lightning_{name}") if given is None else given)
+
+
+def _ini_lines(config: pytest.Config) -> list[str]:
+    lines = [str(line).strip() for line in config.getini("lightning_modules")]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _ini_words(lines: Iterable[str]) -> Iterator[Word]:
+    for line in lines:
         try:
             target, *rest = shlex.split(line)
         except ValueError as error:
@@ -160,10 +205,14 @@ def _ini_words(config: pytest.Config) -> Iterator[Word]:
 def _read_requests(config: pytest.Config, default_loss: str) -> tuple[Request, ...]:
     """The modules of the ini file, whose paths start from its folder, then those of the command line."""
     typed = list(config.getoption("lightning_words") or [])
+    lines = _ini_lines(config)
     typed_at = next((i for i, (word, _) in enumerate(typed) if word == "module"), len(typed))
     for_all, own = typed[:typed_at], typed[typed_at:]
+    listed = _requests(_ini_words(lines), config.rootpath, default_loss, for_all)
+    for request, line in zip(listed, lines, strict=True):
+        request.line = line
     requests = [
-        *_requests(_ini_words(config), config.rootpath, default_loss, for_all),
+        *listed,
         *_requests(own, config.invocation_params.dir, default_loss, for_all),
     ]
     if for_all and not requests:
@@ -191,18 +240,6 @@ def _apply(request: Request, words: Iterable[Word]) -> None:
             request.init.append(value)
         else:
             setattr(request, word.replace("-", "_"), value)
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise UsageError(f"--lightning-timeout={text}: not a number of seconds.") from None
-    if seconds < 0:
-        raise UsageError(f"--lightning-timeout={text}: less than nothing.")
-    if not math.isfinite(seconds):
-        raise UsageError(f"--lightning-timeout={text}: not a number of seconds.", "0 is for no limit.")
-    return seconds or None
 
 
 only_key = pytest.StashKey[tuple[str, ...]]()
@@ -236,7 +273,7 @@ def _take_node_ids(config: pytest.Config) -> None:
     config.args[:] = [arg for arg in config.args if arg not in taken]
     config.stash[only_key] = tuple(taken)
     known = [value for word, value in config.getoption("lightning_words") or [] if word == "module"]
-    configured = [value for word, value in _ini_words(config) if word == "module"]
+    configured = [value for word, value in _ini_words(_ini_lines(config)) if word == "module"]
     for target in dict.fromkeys(arg.partition("::")[0] for arg in taken):
         if target not in (*known, *configured):
             words = list(config.getoption("lightning_words") or [])

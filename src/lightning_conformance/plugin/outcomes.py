@@ -99,6 +99,10 @@ def payload(verdict: Verdict, recording: Recording) -> dict[str, Any]:
             for f in verdict.findings
         ],
         "lightning": recording.lightning,
+        "inferred": recording.batch_text if recording.batch_source == "inferred" else "",
+        "inferred_validation": recording.validation_text if recording.validation_source == "inferred" else "",
+        "init": recording.init_text,
+        "completed": recording.completed,
         "provenance": list(provenance(recording)),
     }
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from lightning_conformance.errors import UsageError
 
 if TYPE_CHECKING:
     from lightning_conformance.subjects.target import Target
@@ -11,21 +14,79 @@ if TYPE_CHECKING:
 
 @dataclass
 class Request:
-    """What the user asked for about one module, still words."""
+    """What the user asked for about one module, still words; ``line`` is that of the ini file which says so."""
 
     target: Target
     init: list[str] = field(default_factory=list)
     config: str = ""
     batch: str | None = None
-    train_loss: str = "train_loss"
+    val_batch: str | None = None
+    train_loss: str = ""
+    line: str = ""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options, read: modules, environments, time limit in seconds (None: none), strictness."""
+    """The options, read.
+
+    Args:
+        requests: The modules.
+        environments: Names of the environments.
+        timeout: Seconds for one run; None for no limit.
+        strict: Whether warnings fail.
+        only: Node ids that select items.
+        infer_attempts: Training steps that the inference of a batch may try.
+        infer_seconds: Seconds that it may take.
+        freeze: Whether to write what was inferred into the configuration.
+        guess: Whether constructor arguments that nobody gave are guessed.
+    """
 
     requests: tuple[Request, ...]
     environments: tuple[str, ...]
     timeout: float | None
     strict: bool
     only: tuple[str, ...] = ()
+    infer_attempts: int = 200
+    infer_seconds: float = 8.0
+    freeze: bool = False
+    guess: bool = True
+
+
+def seconds(option: str, text: str) -> float | None:
+    """Read a number of seconds; 0 is for no limit.
+
+    Raises:
+        UsageError: It is none.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        raise UsageError(f"{option}={text}: not a number of seconds.") from None
+    if number < 0:
+        raise UsageError(f"{option}={text}: less than nothing.")
+    if not math.isfinite(number):
+        raise UsageError(f"{option}={text}: not a number of seconds.", "0 is for no limit.")
+    return number or None
+
+
+def limited_seconds(option: str, text: str) -> float:
+    """Read a number of seconds that is no less than a little.
+
+    Raises:
+        UsageError: It is none, or 0: no search goes on for ever.
+    """
+    number = seconds(option, text)
+    if number is None:
+        raise UsageError(f"{option}={text}: a search needs some time, and a limit.")
+    return number
+
+
+def attempts(option: str, text: str) -> int:
+    """Read a number of attempts.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise UsageError(f"{option}={text}: not a number of attempts.", "A whole number, 1 or more.")
+    return int(text)

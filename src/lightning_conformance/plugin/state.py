@@ -14,8 +14,9 @@ import pytest
 if TYPE_CHECKING:
     from lightning_conformance.environments import Environment
     from lightning_conformance.plugin.settings import Settings
+    from lightning_conformance.plugin.specs import RememberedSpecs
     from lightning_conformance.plugin.store import RecordingStore
-    from lightning_conformance.subjects.subject import Subject
+    from lightning_conformance.subjects.subject import SearchLimits, Subject
 
 
 @dataclass
@@ -24,12 +25,14 @@ class State:
 
     Args:
         shared: A folder in which the processes of an xdist run share recordings; None without xdist.
+        cache: pytest's cache; None where it is switched off.
         reports: What was reported of each conformance item, by node id.
         made: How often each recording was made, over all processes.
     """
 
     settings: Settings
     shared: Path | None = None
+    cache: Any = None
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
     made: dict[str, int] = field(default_factory=dict)
     _subjects: list[Subject] = field(default_factory=list)
@@ -41,9 +44,32 @@ class State:
 
         found: list[Subject] = []
         for request in self.settings.requests:
-            options = SubjectOptions(tuple(request.init), request.config, request.batch, request.train_loss)
+            options = SubjectOptions(
+                tuple(request.init),
+                request.config,
+                request.batch,
+                request.train_loss,
+                guess=self.settings.guess,
+                val_batch=request.val_batch,
+            )
             found.append(self._named(Subject(request.target, options, request.target.base)))
         return found
+
+    @cached_property
+    def specs(self) -> RememberedSpecs:
+        """The batch specs that were inferred, in this session and before."""
+        from lightning_conformance.plugin.specs import RememberedSpecs
+
+        return RememberedSpecs(self.cache, self.shared)
+
+    @property
+    def limits(self) -> SearchLimits:
+        """What finding a batch may cost."""
+        from lightning_conformance.subjects.subject import SearchLimits
+
+        timeout = self.settings.timeout
+        data = timeout and timeout / 4
+        return SearchLimits(self.settings.infer_attempts, self.settings.infer_seconds, data)
 
     def known(self, subject: Subject) -> Subject:
         """The session's subject for the same module, built and fed alike; this one where there is none.
@@ -56,6 +82,7 @@ class State:
         same = sum(other.label.partition("#")[0] == subject.label for other in self._subjects)
         if same:
             subject.label = subject.name = f"{subject.label}#{same + 1}"
+        subject.limits, subject.specs = self.limits, self.specs
         self._subjects.append(subject)
         return subject
 
@@ -84,6 +111,7 @@ def _same(one: Subject, other: Subject) -> bool:
     def words(subject: Subject) -> list[Any]:
         options = subject.options
         parts = [subject.target, subject.base, options.config, options.batch, options.train_loss, options.seed]
+        parts.append(options.val_batch)
         init = options.init
         return [*parts, *(chain(*init.items()) if isinstance(init, Mapping) else init)]
 

@@ -39,7 +39,7 @@ class RecordingStore:
     def _shared(self, key: str, make: Callable[[], Recording]) -> Recording:
         assert self._folder is not None
         file = self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.pickle"
-        with _locked(file.with_suffix(".lock")):
+        with locked(file.with_suffix(".lock")):
             if file.exists():
                 with file.open("rb") as stream:
                     return _as_recording(pickle.load(stream))
@@ -56,7 +56,7 @@ def _as_recording(value: object) -> Recording:
 
 
 @contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
+def locked(file: Path) -> Iterator[None]:
     """Hold a lock file; one left behind by a process that died is taken over."""
     while not _take(file):
         if not _owner_lives(file):

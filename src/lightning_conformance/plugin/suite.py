@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pytest
 
+from lightning_conformance.plugin.state import state_of
+
 if TYPE_CHECKING:
     from lightning_conformance.plugin.fixtures import BoundCheck
     from lightning_conformance.subjects.subject import Subject
@@ -28,12 +30,14 @@ class LightningConformance:
         init: Constructor arguments by name.
         batch: A batch spec, a target, a batch, or a function that returns one; None to infer it.
         train_loss: Name under which the training loss is logged; None for the configured one.
+        val_batch: What ``validation_step`` takes, where it is no batch of ``training_step``.
     """
 
     module: ClassVar[Any] = None
     init: ClassVar[Mapping[str, Any]] = {}
     batch: ClassVar[Any] = None
     train_loss: ClassVar[str | None] = None
+    val_batch: ClassVar[Any] = None
 
     def test_conforms(self, lightning_check: BoundCheck) -> None:
         """One check; parametrized over environments and checks."""
@@ -70,11 +74,14 @@ def suite_subjects(metafunc: pytest.Metafunc) -> list[Subject]:
         loss = cls.train_loss or default
         target = cls.__dict__.get("module", cls.module)
         target = target.__func__ if isinstance(target, staticmethod) else target
-        batch = cls.__dict__.get("batch", cls.batch)
-        batch = batch.__func__ if isinstance(batch, staticmethod) else batch
-        return [as_subject(target, metafunc.config, loss, dict(cls.init), batch)]
+        batch, val_batch = (_plain(cls.__dict__.get(name, getattr(cls, name))) for name in ("batch", "val_batch"))
+        return [as_subject(target, metafunc.config, loss, dict(cls.init), batch, val_batch)]
     modules = getattr(metafunc.function, "_lightning_modules", ())
     return [as_subject(module, metafunc.config, default) for module in modules]
+
+
+def _plain(value: Any) -> Any:
+    return value.__func__ if isinstance(value, staticmethod) else value
 
 
 def as_subject(
@@ -83,6 +90,7 @@ def as_subject(
     train_loss: str,
     init: Mapping[str, Any] | None = None,
     batch: Any = None,
+    val_batch: Any = None,
 ) -> Subject:
     """A subject for whatever names a module."""
     from lightning_conformance.subjects.subject import Subject, SubjectOptions
@@ -91,4 +99,6 @@ def as_subject(
     if isinstance(module, Subject):
         return module
     target = parse_target(module, config.rootpath) if isinstance(module, str) else module
-    return Subject(target, SubjectOptions(init or {}, "", batch, train_loss), config.rootpath)
+    guess = state_of(config).settings.guess
+    options = SubjectOptions(init or {}, "", batch, train_loss, guess=guess, val_batch=val_batch)
+    return Subject(target, options, config.rootpath)

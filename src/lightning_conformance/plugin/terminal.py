@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from lightning_conformance.plugin.freezing import freeze
 from lightning_conformance.plugin.outcomes import gather
 from lightning_conformance.plugin.state import state_of
 
+_GUESSED = ("  guessed", "  inferred", "  doubt")
 _ORDER = ("passed", "failed", "not applicable", "inconclusive")
 
 
@@ -34,15 +36,19 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
         for report in reports:
             if isinstance(report, pytest.TestReport):
                 gather(config, report)
-    found = list(state_of(config).reports.values())
-    if not found:
+    state = state_of(config)
+    found = list(state.reports.values())
+    if not found and not state.settings.freeze:
         return
     write = terminalreporter.write_line
     terminalreporter.section("lightning-conformance")
     for line in summary(found, config.get_verbosity()):
         write(line)
-    if config.get_verbosity() >= 0:
-        write(recordings_line(state_of(config).made))
+    if found and config.get_verbosity() >= 0:
+        write(recordings_line(state.made))
+    if state.settings.freeze:
+        for line in freeze(config):
+            write(line)
 
 
 def recordings_line(made: dict[str, int]) -> str:
@@ -77,7 +83,7 @@ def summary(found: list[dict[str, Any]], verbosity: int) -> Iterator[str]:
         verdicts = list(group)
         yield f"{subject} :: {environment}: {_census(verdicts)} [{verdicts[0]['lightning'] or 'not run'}]"
         # What was guessed is told however quiet the run is.
-        yield from (line for line in verdicts[0]["provenance"] if verbosity >= 0 or line.startswith("  inferred"))
+        yield from (line for line in verdicts[0]["provenance"] if verbosity >= 0 or line.startswith(_GUESSED))
         if verbosity >= 0:
             yield from _attention(verdicts)
 

@@ -9,6 +9,7 @@ from lightning_conformance.errors import SubjectError
 from lightning_conformance.lightning_api import is_lightning_file
 from lightning_conformance.recording.model import Failure, Moment
 from lightning_conformance.recording.places import Places
+from lightning_conformance.subjects.environment_errors import environment_problem
 from lightning_conformance.subjects.tracebacks import user_traceback
 
 
@@ -28,15 +29,17 @@ def failure_of(error: BaseException, *, stage: str, at: Moment | None = None, pl
         stage = "timeout"
     cause = error.cause if isinstance(error, SubjectError) else error
     message = error.message if isinstance(error, SubjectError) else _message(error)
+    problem = environment_problem(cause)
     return Failure(
         stage,
         type(cause or error).__name__,
         message,
-        advice,
+        advice or (problem.advice if problem else ""),
         at,
         places.of_exception(cause) if cause is not None else None,
         _raised_by_lightning(cause),
         user_traceback(cause, keep=places.user_files) if cause is not None else "",
+        problem.message if problem else "",
     )
 
 

@@ -99,6 +99,7 @@ class Failure:
         advice: What to type next, where the kit knows.
         from_lightning: Whether Lightning raised it, not the user's code or torch.
         traceback: The user's part of the traceback.
+        environment: What the environment lacks, where that and not the module is the reason.
     """
 
     stage: str
@@ -109,6 +110,7 @@ class Failure:
     place: Place | None = None
     from_lightning: bool = False
     traceback: str = ""
+    environment: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,10 @@ class Recording:
         train_loss_name: Configured name of the training loss.
         batch_source: Where the batches came from.
         batch_text: What a batch looked like, in the pasteable notation.
+        validation_source: Where validation batches came from, where they were others.
+        validation_text: What such a batch looked like, in the pasteable notation.
+        batch_doubts: What makes an inferred batch less than certain.
+        guessed: Constructor arguments that nobody gave: options to paste, or words where one is no plain data.
         notes: What the kit did that the user should know, one sentence each.
         tape: What happened, in order.
         logged_metrics: What ``trainer.logged_metrics`` held when the run was over.
@@ -152,7 +158,11 @@ class Recording:
     train_loss_name: str = "train_loss"
     batch_source: str = ""
     batch_text: str = ""
+    validation_source: str = ""
+    validation_text: str = ""
+    batch_doubts: tuple[str, ...] = ()
     init_text: str = ""
+    guessed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     tape: tuple[Seen, ...] = ()
     optimizers: tuple[OptimizerFacts, ...] = ()
@@ -178,6 +188,11 @@ class Recording:
     def trainable(self) -> tuple[ParameterFacts, ...]:
         """The registered parameters that required a gradient and have an element (nn.Embedding(0, 8) has none)."""
         return tuple(p for p in self.parameters if p.trainable and 0 not in p.shape)
+
+    @property
+    def is_guessed(self) -> bool:
+        """Whether what was seen may be due to constructor arguments that were guessed: a run was begun with them."""
+        return bool(self.guessed) and (self.failure is None or self.failure.stage in ("fit", "timeout"))
 
     @property
     def completed(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -33,8 +32,10 @@ from lightning_conformance.recording.places import Places, method_sources, sourc
 from lightning_conformance.recording.tape import Tape
 from lightning_conformance.subjects.batch_spec import parse_batch_spec
 from lightning_conformance.subjects.inference import ModuleOwnError
+from lightning_conformance.subjects.inference.steps import may_take_loader_index, needs_loader_index
 from lightning_conformance.subjects.sources import BatchSource, Plan, from_batch, from_spec
 from lightning_conformance.subjects.subject import Subject
+from lightning_conformance.subjects.validating import WithValidation, with_searched_validation, with_validation
 
 DEFAULT_TIMEOUT = 120.0
 # More than the batches that accumulation or a critic's turns usually take between two steps.
@@ -63,8 +64,15 @@ def record(
         UsageError: The user's words (target, constructor arguments, batch spec) are wrong.
         KeyboardInterrupt: The user asked to stop.
     """
-    plan = plan or Plan(seed=subject.options.seed)
-    blank = Recording(subject.label, environment.name, "train", train_loss_name=subject.options.train_loss)
+    recording = _record(subject, environment, batch, plan or Plan(seed=subject.options.seed), timeout)
+    if recording.failure is not None and recording.failure.stage in ("import", "construct"):
+        return recording
+    # Only now: a guessed configuration may have been read in any hook.
+    return replace(recording, guessed=subject.guessed)
+
+
+def _record(subject: Subject, environment: Environment, batch: Any, plan: Plan, timeout: float | None) -> Recording:
+    blank = Recording(subject.label, environment.name, "train", train_loss_name=subject.train_loss)
     with leave_no_trace(), deadline(timeout):
         try:
             return _record_fed(subject, environment, plan, blank, batch)
@@ -82,8 +90,23 @@ def record(
 def _record_fed(subject: Subject, environment: Environment, plan: Plan, blank: Recording, batch: Any) -> Recording:
     source = _source(subject, plan, batch)
     notes = (*subject.notes, *_version_notes(subject.package))
-    told = replace(blank, batch_source=source.origin, batch_text=source.text, init_text=subject.init_text, notes=notes)
-    return _record_steadily(subject, environment, source, plan, told)
+    told = replace(
+        blank,
+        batch_source=source.origin,
+        batch_text=source.text,
+        **_validation_words(source),
+        batch_doubts=subject.doubts if source.inferred else (),
+        init_text=subject.init_text,
+        notes=notes,
+    )
+    recording = _record_steadily(subject, environment, source, plan, told)
+    if source.inferred and _is_in_training_step(recording.failure) and subject.renew_source():
+        return _record_fed(subject, environment, plan, blank, batch)
+    return recording
+
+
+def _is_in_training_step(failure: Failure | None) -> bool:
+    return failure is not None and failure.at is not None and failure.at.hook == "training_step"
 
 
 def _record_own_error(
@@ -129,7 +152,8 @@ def _source(subject: Subject, plan: Plan, batch: Any) -> BatchSource:
     seed_everything(plan.seed)
     with _unheard_warnings():
         quiet_lightning()
-        return subject.source if batch is None else from_batch(batch, "fixture lightning_batch")
+        source = subject.source if batch is None else from_batch(batch, "fixture lightning_batch")
+        return with_validation(subject, source)
 
 
 @contextmanager
@@ -143,9 +167,13 @@ def _record_steadily(
     subject: Subject, environment: Environment, source: BatchSource, plan: Plan, blank: Recording
 ) -> Recording:
     """Record; where the kit's own choice of data may be what failed, record again without it."""
-    ragged, validation = source.ragged, True
+    ragged, validation, loaders = source.ragged, True, 1
+
+    def run(loaders: int) -> Recording:
+        return _Run(subject, environment, source, plan, ragged, validation, loaders).record(blank)
+
     while True:
-        recording = _Run(subject, environment, source, plan, ragged, validation).record(blank)
+        recording = run(loaders)
         failure = recording.failure
         if failure is None and plan.batches < _MANY_BATCHES and _may_step_later(recording):
             plan = replace(plan, batches=_MANY_BATCHES)
@@ -156,8 +184,17 @@ def _record_steadily(
             return recording
         if ragged and failure.at.stage == "train" and failure.at.batch == plan.batches - 1:
             ragged, blank = False, replace(blank, ragged_failure=failure)
+        elif validation and loaders == 1 and _may_want_loaders(failure, source, subject) and run(2).failure is None:
+            loaders = 2
+            note = "validation_step fails with one validation loader, and got two: it takes a dataloader_idx."
+            blank = replace(blank, notes=(*blank.notes, note))
         elif validation and _validation_batch_may_be_wrong(failure, source):
-            validation, blank = False, replace(blank, validation_failure=failure)
+            other = with_searched_validation(subject, source)
+            if other is not None:
+                source, blank = other, replace(blank, **_validation_words(other))
+                continue
+            unused: dict[str, Any] = {"validation_source": "", "validation_text": ""}
+            validation, blank = False, replace(blank, validation_failure=failure, **unused)
         elif failure.at.hook == "prepare_data" and not (source.own_validation or subject.own_data_fails):
             # It prepares data that nobody asked for: the batches come from elsewhere.
             subject.own_data_fails = True
@@ -167,6 +204,21 @@ def _record_steadily(
             # What happens without the smaller batch, or without validation, too, is not their fault.
             unlike = None if _same_error(failure, blank.validation_failure) else blank.validation_failure
             return replace(recording, ragged_failure=None, validation_failure=unlike)
+
+
+def _validation_words(source: BatchSource) -> dict[str, Any]:
+    if not isinstance(source, WithValidation):
+        return {}
+    return {"validation_source": source.validation.origin, "validation_text": source.validation.text}
+
+
+def _may_want_loaders(failure: Failure, source: BatchSource, subject: Subject) -> bool:
+    """Whether validation fails, and the module's own data may be several validation loaders."""
+    is_there = failure.at is not None and failure.at.stage in ("sanity", "validate")
+    own_loaders = source.own_validation and not isinstance(source, WithValidation)
+    if not is_there or own_loaders or failure.type not in {cls.__name__ for cls in _BATCH_MAY_BE_WRONG}:
+        return False
+    return may_take_loader_index(subject.sample.validation_step)
 
 
 def _same_error(failure: Failure, other: Failure | None) -> bool:
@@ -201,6 +253,7 @@ class _Run:
     plan: Plan
     ragged: bool
     validation: bool
+    loaders: int = 1
     tape: Tape = field(default_factory=Tape)
 
     def record(self, blank: Recording) -> Recording:
@@ -271,8 +324,10 @@ class _Run:
     def _run(self, package: LightningPackage, trainer: Any, module: Any) -> None:
         validation = self.validation and package.is_overridden("validation_step", module)
         arguments = self.source.fit_arguments(self.plan, ragged=self.ragged, validation=validation)
-        if "val_dataloaders" in arguments and _needs_loader_index(module):
-            arguments["val_dataloaders"] = [arguments["val_dataloaders"]] * 2
+        if "val_dataloaders" in arguments:
+            loaders = max(self.loaders, 1 + needs_loader_index(module.validation_step))
+            if loaders > 1:
+                arguments["val_dataloaders"] = [arguments["val_dataloaders"]] * loaders
         if "train_dataloaders" in arguments and self.subject.own_data_fails:
             module.prepare_data = _nothing
         seed_everything(self.plan.seed)
@@ -301,12 +356,6 @@ class _Run:
                 logged_metrics={name: value for name, value in numbers.items() if value is not None},
                 failure=failure,
             )
-
-
-def _needs_loader_index(module: Any) -> bool:
-    """Whether ``validation_step`` requires a ``dataloader_idx``: Lightning gives one to several loaders only."""
-    index = inspect.signature(module.validation_step).parameters.get("dataloader_idx")
-    return index is not None and index.default is inspect.Parameter.empty
 
 
 def _initialised(module: Any, label: str) -> Any:

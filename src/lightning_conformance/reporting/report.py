@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -99,9 +100,19 @@ def provenance(recording: Recording) -> Iterator[str]:
     """What the kit was told or decided by itself, in a form to paste back."""
     if recording.init_text:
         yield f"  built with  {recording.init_text}"
+    if options := [text for text in recording.guessed if text.startswith("--")]:
+        yield f"  guessed     {' '.join(options)}"
+    if things := [text for text in recording.guessed if not text.startswith("--")]:
+        yield f"  guessed     {', '.join(things)}; a function that returns the module can say them"
     if recording.batch_source == "inferred":
-        yield f"  inferred    --lightning-batch '{recording.batch_text}'"
+        yield f"  inferred    --lightning-batch {shlex.quote(recording.batch_text)}"
     elif recording.batch_text:
         yield f"  batch       {recording.batch_text} (from {recording.batch_source})"
+    if recording.validation_source == "inferred":
+        yield f"  inferred    --lightning-val-batch {shlex.quote(recording.validation_text)}"
+    elif recording.validation_text:
+        yield f"  validation  {recording.validation_text} (from {recording.validation_source})"
+    for doubt in recording.batch_doubts:
+        yield f"  doubt       {doubt}"
     for note in recording.notes:
         yield f"  note        {note}"

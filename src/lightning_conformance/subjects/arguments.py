@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import copy
 import importlib
+import inspect
 import json
 import re
 import shlex
@@ -22,6 +23,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from ..errors import UsageError
 from .lookup import did_you_mean
+from .mappings import OpenDict, means_config
 from .parameters import Parameter, is_lightning_module, parameters, takes_any_keyword, type_text
 
 INIT_FORM = "Write --lightning-init name=value, or --lightning-init '{\"name\": value}'."
@@ -167,7 +169,9 @@ def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
 
 
 def _is_mapping(parameter: Parameter) -> bool:
-    return bool(re.search(r"\b([Dd]ict|Mapping|Namespace)\b", type_text(parameter.annotation)))
+    return _is_read_by_attribute(parameter) or bool(
+        re.search(r"\b([Dd]ict|Mapping)\b", type_text(parameter.annotation))
+    )
 
 
 def _checked(parameter: Parameter | None, written: Any, obj: Any) -> Any:
@@ -232,19 +236,27 @@ def _parser(obj: Any, name: str) -> ArgumentParser | None:
     """A parser of one parameter; None where jsonargparse cannot handle the annotation."""
     parser = ArgumentParser(exit_on_error=False, add_help=False)
     others = {parameter.name for parameter in parameters(obj)} - {name}
-    add = parser.add_class_arguments if isinstance(obj, type) else parser.add_function_arguments
     with suppress(Exception):
-        return parser if add(obj, fail_untyped=False, skip=others) else None
+        if inspect.ismethod(obj) and isinstance(obj.__self__, type):
+            found = parser.add_method_arguments(obj.__self__, obj.__name__, fail_untyped=False, skip=others)
+        else:
+            add = parser.add_class_arguments if isinstance(obj, type) else parser.add_function_arguments
+            found = add(obj, fail_untyped=False, skip=others)
+        return parser if found else None
     return None
 
 
 def _instantiated(parameter: Parameter | None, value: Any, obj: Any) -> Any:
     """A fresh argument: plain data instantiated by the annotation, any other object copied."""
     value = _copy_or_same(value)
-    if parameter is None or not parameter.is_typed or _plain(value) is _NOT_PLAIN:
+    if parameter is None or _plain(value) is _NOT_PLAIN:
         return value
     if isinstance(value, dict) and parameter.annotation is argparse.Namespace:
-        return argparse.Namespace(**value)
+        return argparse.Namespace(**OpenDict(value))
+    if isinstance(value, dict) and _is_read_by_attribute(parameter):
+        return OpenDict(value)
+    if not parameter.is_typed:
+        return value
     parser = _parser(obj, parameter.name)
     if parser is None:
         return value
@@ -254,6 +266,13 @@ def _instantiated(parameter: Parameter | None, value: Any, obj: Any) -> Any:
         return _imported_callable(parameter, value) or value
     instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
     return instantiate(parsed).get(parameter.name)
+
+
+def _is_read_by_attribute(parameter: Parameter) -> bool:
+    """Whether code may read ``cfg.lr`` of a dict that it is given."""
+    if not parameter.is_typed:
+        return means_config(parameter.name)
+    return bool(re.search(r"\b(Namespace|DictConfig|AttributeDict|EasyDict|ConfigDict)\b", parameter.type_text))
 
 
 def _copy_or_same(value: Any) -> Any:

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import keyword
-import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from lightning_conformance.errors import UsageError
 from lightning_conformance.subjects.batch_nodes import (
-    BATCH_SYMBOL,
     DEFAULT_BATCH_SIZE,
-    DTYPES,
+    BatchSizeSpec,
     DictSpec,
-    Dim,
     ListSpec,
     LiteralSpec,
     Node,
     ObjectSpec,
     OpaqueSpec,
-    TensorSpec,
+    RepeatSpec,
     TupleSpec,
 )
+from lightning_conformance.subjects.batch_tensors import TensorReader
+from lightning_conformance.subjects.batch_tokens import Token
 
-EXAMPLE = "x: float[8,10], y: int[8]<2"
-
-ALIASES = {
-    "float32": "float",
-    "float64": "double",
-    "float16": "half",
-    "int64": "int",
-    "long": "int",
-    "complex64": "complex",
-}
 LITERALS: dict[str, bool | None] = {
     "none": None,
     "None": None,
@@ -43,26 +30,7 @@ LITERALS: dict[str, bool | None] = {
     "false": False,
     "False": False,
 }
-ANY_DTYPE = "a dtype (" + ", ".join(DTYPES) + ")"
 ANYTHING = "a tensor such as float[8,10], a literal, or one of ( [ {"
-
-_TOKEN = re.compile(
-    r"""\s*(?:
-    (?P<number>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)
-    |(?P<string>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
-    |(?P<opaque><[A-Za-z_][\w.]*>)
-    |(?P<name>[A-Za-z_]\w*)
-    |(?P<sign>\.\.|.)
-    )""",
-    re.VERBOSE | re.DOTALL,
-)
-
-
-@dataclass(frozen=True)
-class _Token:
-    kind: str
-    text: str
-    position: int
 
 
 def parse(text: str) -> tuple[Node, int]:
@@ -77,55 +45,8 @@ def parse(text: str) -> tuple[Node, int]:
     return _Parser(text).batch()
 
 
-def _tokens(text: str) -> list[_Token]:
-    found = []
-    for match in _TOKEN.finditer(text.rstrip()):
-        kind = str(match.lastgroup)
-        found.append(_Token(kind, match[kind], match.start(kind)))
-    return [*found, _Token("end", "", len(text.rstrip()))]
-
-
-class _Parser:
+class _Parser(TensorReader):
     """Recursive descent over the tokens of one spec."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.tokens = _tokens(text)
-        self.index = 0
-        self.default_size: int | None = None
-
-    @property
-    def token(self) -> _Token:
-        return self.tokens[self.index]
-
-    def error(self, expected: str, token: _Token | None = None) -> UsageError:
-        token = token or self.token
-        found = repr(token.text) if token.kind != "end" else "the end"
-        line = self.text.replace("\n", " ")
-        return UsageError(
-            f"cannot read the batch spec at position {token.position + 1}: "
-            f"expected {expected}, found {found}\n    {line}\n    {' ' * token.position}^",
-            f"A correct one: {EXAMPLE}",
-        )
-
-    def take(self, sign: str) -> bool:
-        if self.token.kind != "sign" or self.token.text != sign:
-            return False
-        self.index += 1
-        return True
-
-    def need(self, sign: str, expected: str | None = None) -> None:
-        if not self.take(sign):
-            raise self.error(expected or f"{sign!r}")
-
-    def advance(self) -> _Token:
-        token = self.token
-        self.index += 1
-        return token
-
-    def peek_is(self, sign: str) -> bool:
-        following = self.tokens[min(self.index + 1, len(self.tokens) - 1)]
-        return following.kind == "sign" and following.text == sign
 
     def batch(self) -> tuple[Node, int]:
         first = self.element()
@@ -151,12 +72,28 @@ class _Parser:
         if self.take("("):
             return self.parenthesized()
         if self.take("["):
-            return ListSpec(tuple(self.elements("]")[0]))
+            return self.sequence()
         if self.take("{"):
             return DictSpec(tuple(self.pairs("}")))
-        if self.token.kind == "name" and self.token.text not in LITERALS:
-            return self.named_object() if self.peek_is("(") else self.tensor()
-        return self.literal()
+        if self.token.kind != "name" or self.token.text in LITERALS:
+            return self.literal()
+        if self.peek_is("("):
+            return self.named_object()
+        if self.is_batch_symbol() and not self.peek_is("["):
+            self.batch_symbol()
+            return BatchSizeSpec()
+        return self.tensor()
+
+    def sequence(self) -> Node:
+        items, _ = self.elements("]")
+        star = self.token
+        if not self.take("*"):
+            return ListSpec(tuple(items))
+        if len(items) != 1:
+            raise self.error("one item in a list that is repeated", star)
+        if self.is_batch_symbol():
+            return RepeatSpec(items[0], self.batch_symbol())
+        return RepeatSpec(items[0], self.whole("how many items the list has, a number or B", minimum=1))
 
     def parenthesized(self) -> Node:
         items, comma = self.elements(")")
@@ -215,86 +152,8 @@ class _Parser:
             return OpaqueSpec(self.advance().text[1:-1])
         raise self.error(ANYTHING)
 
-    def value(self, token: _Token) -> Any:
+    def value(self, token: Token) -> Any:
         try:
             return ast.literal_eval(token.text)
         except (SyntaxError, ValueError):
             raise self.error("a string or number that Python can read", token) from None
-
-    def tensor(self) -> TensorSpec:
-        token = self.advance()
-        dtype = ALIASES.get(token.text, token.text)
-        if dtype not in DTYPES:
-            near = difflib.get_close_matches(token.text, [*DTYPES, *ALIASES], 1)
-            raise self.error(ANY_DTYPE + (f"; did you mean {near[0]}?" if near else ""), token)
-        self.need("[", f"'[' and the shape after {token.text}")
-        return self.ranged(TensorSpec(self.shape(), dtype))
-
-    def shape(self) -> tuple[Dim, ...]:
-        dims: list[Dim] = []
-        while not self.take("]"):
-            dims.append(self.dimension())
-            if not self.take(","):
-                self.need("]", "',' or ']'")
-                break
-        return tuple(dims)
-
-    def dimension(self) -> Dim:
-        token = self.advance()
-        if token.kind == "number" and token.text.isdigit():
-            return int(token.text)
-        if token.kind == "name" and token.text == BATCH_SYMBOL:
-            if self.take("="):
-                self.set_default_size()
-            return "B"
-        raise self.error("a dimension: a whole number, or B for the batch dimension", token)
-
-    def set_default_size(self) -> None:
-        token = self.advance()
-        if not token.text.isdigit() or int(token.text) < 1:
-            raise self.error("the size that B stands for, 1 or more", token)
-        if self.default_size not in (None, int(token.text)):
-            raise self.error(f"one size for B, and it was {self.default_size} before", token)
-        self.default_size = int(token.text)
-
-    def ranged(self, spec: TensorSpec) -> TensorSpec:
-        token = self.token
-        if token.kind == "opaque":
-            raise self.error("the number of values after '<'", token)
-        if self.take("<"):
-            self.needs_range(spec, token)
-            count = self.whole("how many values there are (<10 means 0 to 9)", minimum=1)
-            return replace(spec, low=0, high=count, whole=spec.torch_dtype.is_floating_point)
-        if token.kind == "name" and token.text == "in":
-            self.advance()
-            self.needs_range(spec, token)
-            return self.interval(spec)
-        return spec
-
-    def needs_range(self, spec: TensorSpec, token: _Token) -> None:
-        if spec.torch_dtype.is_complex or spec.dtype == "bool":
-            raise self.error(f"no range after {spec.dtype}", token)
-
-    def interval(self, spec: TensorSpec) -> TensorSpec:
-        token = self.token
-        low = self.bound(spec)
-        self.need("..", "'..' between the smallest and the largest value")
-        high = self.bound(spec)
-        if high < low:
-            raise self.error("the smaller value first", token)
-        return replace(spec, low=low, high=high + 1 if spec.is_whole else high)
-
-    def bound(self, spec: TensorSpec) -> float:
-        if spec.is_whole:
-            return self.whole("a whole number")
-        if self.token.kind != "number":
-            raise self.error("a number, as in `in 0..1`")
-        return float(self.advance().text)
-
-    def whole(self, expected: str, minimum: int | None = None) -> int:
-        token = self.token
-        if token.kind != "number" or not token.text.lstrip("-").isdigit():
-            raise self.error(expected)
-        if minimum is not None and int(token.text) < minimum:
-            raise self.error(expected)
-        return int(self.advance().text)

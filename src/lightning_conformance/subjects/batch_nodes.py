@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, TypeAlias, get_args
 
 import torch
 
-BATCH_SYMBOL = "B"
+BATCH_SYMBOL: Final = "B"
 DEFAULT_BATCH_SIZE = 5  # a prime: a reshape that swallows the batch dimension seldom survives it
 
 DTYPES: dict[str, torch.dtype] = {
@@ -29,6 +29,8 @@ DTYPES: dict[str, torch.dtype] = {
 DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 Dim: TypeAlias = "int | Literal['B']"
+Form = Literal["rising", "falling", "prefix", "suffix", "simplex", "boxes"]
+FORMS: tuple[Form, ...] = get_args(Form)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class TensorSpec:
         high: Largest value of a float; for whole numbers the first value that no longer occurs.
         name: What the tensor is called; documentation only.
         whole: Whether a float tensor holds whole numbers only, as masks and binary targets do.
+        below_batch: Whether the values are whole numbers below the batch size, in place of ``high``.
+        form: What holds among the values along the last dimension: they are sorted (``rising``,
+            ``falling``), ones and then zeros (``prefix``) or the other way round (``suffix``), fractions
+            that sum to one (``simplex``), or corners of boxes (``boxes``: x1, y1, x2, y2).
     """
 
     shape: tuple[Dim, ...]
@@ -50,6 +56,8 @@ class TensorSpec:
     high: float | None = None
     name: str | None = None
     whole: bool = False
+    below_batch: bool = False
+    form: Form | None = None
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -63,13 +71,25 @@ class TensorSpec:
 
     def with_batch_size(self, size: int) -> TensorSpec:
         """The same tensor with ``size`` in place of every ``B``."""
-        return replace(self, shape=tuple(size if dim == "B" else dim for dim in self.shape))
+        shape = tuple(size if dim == "B" else dim for dim in self.shape)
+        if self.below_batch:
+            return replace(self, shape=shape, low=0, high=size, below_batch=False)
+        return replace(self, shape=shape)
+
+    @property
+    def is_symbolic(self) -> bool:
+        """Whether something in it is written ``B``."""
+        return self.below_batch or BATCH_SYMBOL in self.shape
 
     def body(self) -> str:
         """The notation without the name."""
-        return f"{self.dtype}[{','.join(str(dim) for dim in self.shape)}]{self._range()}"
+        form = f" {self.form}" if self.form else ""
+        shape = f"{self.dtype}[{','.join(str(dim) for dim in self.shape)}]"
+        return f"{shape}{form}{self._range()}" if self.form == "boxes" else f"{shape}{self._range()}{form}"
 
     def _range(self) -> str:
+        if self.below_batch:
+            return f"<{BATCH_SYMBOL}"
         if self.low is None or self.high is None:
             return ""
         if not self.is_whole:
@@ -94,6 +114,17 @@ class LiteralSpec:
 
 
 @dataclass(frozen=True)
+class BatchSizeSpec:
+    """A leaf that is the batch size, as a number of Python's."""
+
+    name: str | None = None
+
+    def body(self) -> str:
+        """The notation without the name."""
+        return BATCH_SYMBOL
+
+
+@dataclass(frozen=True)
 class OpaqueSpec:
     """A leaf that can only be named, by its type; it cannot be generated."""
 
@@ -103,6 +134,31 @@ class OpaqueSpec:
     def body(self) -> str:
         """The notation without the name."""
         return f"<{self.type_name}>"
+
+
+@dataclass(frozen=True)
+class UnknownSpec:
+    """A part that is not known, or known in part only; what a search starts from, and never what it ends with.
+
+    Args:
+        tensor: Whether it is known to be a tensor.
+        shape: Its dimensions, None for each that is not known; None where not even the rank is known.
+        dtype: Its dtype, where that is known.
+        optional: Whether it may be left out.
+    """
+
+    tensor: bool = False
+    shape: tuple[Dim | None, ...] | None = None
+    dtype: str | None = None
+    name: str | None = None
+    optional: bool = False
+
+    def body(self) -> str:
+        """The notation with question marks: to be read, not to be parsed."""
+        if not self.tensor:
+            return "?"
+        dims = ["..."] if self.shape is None else ["?" if dim is None else str(dim) for dim in self.shape]
+        return f"{self.dtype or '?'}[{','.join(dims)}]{' or none' if self.optional else ''}"
 
 
 @dataclass(frozen=True)
@@ -130,6 +186,25 @@ class ListSpec:
 
 
 @dataclass(frozen=True)
+class RepeatSpec:
+    """A list with one item a sample, all alike, each with values of its own.
+
+    Args:
+        item: One sample.
+        count: How many there are: the batch size, where it is ``"B"`` or no tensor says otherwise.
+        name: What the list is called; documentation only.
+    """
+
+    item: Node
+    count: Dim = "B"
+    name: str | None = None
+
+    def body(self) -> str:
+        """The notation without the name."""
+        return f"[{named(self.item)}] * {self.count}"
+
+
+@dataclass(frozen=True)
 class DictSpec:
     """A dict; its items are pairs of key and node, in order."""
 
@@ -143,18 +218,36 @@ class DictSpec:
 
 @dataclass(frozen=True)
 class ObjectSpec:
-    """An object with attributes; it is generated as a named tuple."""
+    """An object with attributes.
+
+    Args:
+        type_name: What its class is called.
+        items: Attribute and node, in order.
+        cls: The class that it is generated as; a :class:`BatchObject` where there is none.
+    """
 
     type_name: str
     items: tuple[tuple[str, Node], ...]
     name: str | None = None
+    cls: type | None = field(default=None, compare=False, repr=False)
 
     def body(self) -> str:
         """The notation without the name."""
         return f"{self.type_name}({', '.join(f'{key}: {node.body()}' for key, node in self.items)})"
 
 
-Node: TypeAlias = TensorSpec | LiteralSpec | OpaqueSpec | TupleSpec | ListSpec | DictSpec | ObjectSpec
+Node: TypeAlias = (
+    TensorSpec
+    | LiteralSpec
+    | BatchSizeSpec
+    | OpaqueSpec
+    | UnknownSpec
+    | TupleSpec
+    | ListSpec
+    | RepeatSpec
+    | DictSpec
+    | ObjectSpec
+)
 
 
 def children(node: Node) -> tuple[Node, ...]:
@@ -163,28 +256,54 @@ def children(node: Node) -> tuple[Node, ...]:
         return node.items
     if isinstance(node, DictSpec | ObjectSpec):
         return tuple(child for _, child in node.items)
-    return ()
+    return (node.item,) if isinstance(node, RepeatSpec) else ()
 
 
 def leaves(node: Node) -> Iterator[Node]:
     """The leaves below ``node``, left to right; a leaf is its own only leaf."""
-    below = children(node)
-    if not below and not isinstance(node, TupleSpec | ListSpec | DictSpec | ObjectSpec):
+    if isinstance(node, TensorSpec | LiteralSpec | BatchSizeSpec | OpaqueSpec):
         yield node
-    for child in below:
+    for child in children(node):
         yield from leaves(child)
+
+
+def sizes(node: Node) -> Iterator[Dim]:
+    """What may be the batch size: leading dimensions of tensors, and how often a sample is repeated."""
+    if isinstance(node, TensorSpec):
+        yield from node.shape[:1]
+    elif isinstance(node, RepeatSpec):
+        yield node.count
+    else:
+        for child in children(node):
+            yield from sizes(child)
+
+
+def is_symbolic(node: Node) -> bool:
+    """Whether something in ``node`` is written ``B``."""
+    if isinstance(node, TensorSpec):
+        return node.is_symbolic
+    if isinstance(node, BatchSizeSpec) or (isinstance(node, RepeatSpec) and node.count == BATCH_SYMBOL):
+        return True
+    return any(map(is_symbolic, children(node)))
+
+
+def rebuilt(node: Node, function: Callable[[Node], Node]) -> Node:
+    """A copy of ``node`` with ``function`` applied to the nodes directly below it, left to right."""
+    if isinstance(node, TupleSpec | ListSpec):
+        return replace(node, items=tuple(map(function, node.items)))
+    if isinstance(node, RepeatSpec):
+        return replace(node, item=function(node.item))
+    if isinstance(node, DictSpec | ObjectSpec):
+        items = tuple((key, function(item)) for key, item in node.items)
+        return replace(node, items=items)  # type: ignore[arg-type]
+    return node
 
 
 def map_tensors(node: Node, function: Callable[[TensorSpec], Node]) -> Node:
     """A copy of ``node`` with ``function`` applied to each tensor, left to right."""
     if isinstance(node, TensorSpec):
         return function(node)
-    if isinstance(node, TupleSpec | ListSpec):
-        return replace(node, items=tuple(map_tensors(item, function) for item in node.items))
-    if isinstance(node, DictSpec | ObjectSpec):
-        items = tuple((key, map_tensors(item, function)) for key, item in node.items)
-        return replace(node, items=items)  # type: ignore[arg-type]
-    return node
+    return rebuilt(node, lambda child: map_tensors(child, function))
 
 
 def named(node: Node) -> str:

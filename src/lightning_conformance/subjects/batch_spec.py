@@ -15,24 +15,33 @@ from lightning_conformance.subjects.batch_grammar import parse
 from lightning_conformance.subjects.batch_nodes import (
     BATCH_SYMBOL,
     DEFAULT_BATCH_SIZE,
+    BatchSizeSpec,
     DictSpec,
     ListSpec,
     LiteralSpec,
     Node,
     ObjectSpec,
     OpaqueSpec,
+    RepeatSpec,
     TensorSpec,
     TupleSpec,
+    children,
+    is_symbolic,
     joined,
     leaves,
     map_tensors,
     named,
+    rebuilt,
+    sizes,
 )
-from lightning_conformance.subjects.batch_values import build, draw_tensor
+from lightning_conformance.subjects.batch_samples import folded
+from lightning_conformance.subjects.batch_tokens import with_size
+from lightning_conformance.subjects.batch_values import build
 
 __all__ = [
     "BATCH_SYMBOL",
     "DEFAULT_BATCH_SIZE",
+    "BatchSizeSpec",
     "BatchSpec",
     "DictSpec",
     "ListSpec",
@@ -40,13 +49,16 @@ __all__ = [
     "Node",
     "ObjectSpec",
     "OpaqueSpec",
+    "RepeatSpec",
     "TensorSpec",
     "TupleSpec",
     "batch_size_of",
     "describe",
+    "map_tensors",
     "parse_batch_spec",
     "slice_batch",
     "spec_of",
+    "tensors_of",
 ]
 
 
@@ -69,27 +81,29 @@ class BatchSpec:
 
     @property
     def is_symbolic(self) -> bool:
-        """Whether some dimension is written ``B``."""
-        return any(BATCH_SYMBOL in tensor.shape for tensor in self.tensors)
+        """Whether some dimension, number of samples or range is written ``B``."""
+        return is_symbolic(self.root)
 
     @property
     def batch_size(self) -> int | None:
         """The size of the batch dimension: ``B``, or else the leading dimension that all tensors share.
+
+        A list of samples counts as a tensor that has as many rows as the list has samples.
 
         Returns:
             None where the tensors' leading dimensions disagree, or no tensor has one.
         """
         if self.is_symbolic:
             return self.default_size
-        sizes = {tensor.shape[0] for tensor in self.tensors if tensor.shape}
-        return int(sizes.pop()) if len(sizes) == 1 else None
+        found = set(sizes(self.root))
+        return int(found.pop()) if len(found) == 1 else None
 
     def symbolic(self) -> BatchSpec:
         """The same spec with its batch dimension written ``B``; unchanged where it has none."""
         size = self.batch_size
         if self.is_symbolic or size is None or size < 1:
             return self
-        return BatchSpec(map_tensors(self.root, _lead_with_symbol), size)
+        return BatchSpec(_lead_with_symbol(self.root), size)
 
     def generate(self, batch_size: int | None = None, generator: torch.Generator | None = None) -> Any:
         """A concrete batch on the CPU.
@@ -105,7 +119,7 @@ class BatchSpec:
         spec = self.symbolic()
         size = spec.default_size if batch_size is None else batch_size
         source = torch.default_generator if generator is None else generator
-        return build(spec.root, lambda tensor: draw_tensor(tensor.with_batch_size(size), source))
+        return build(spec.root, size, source)
 
     def __str__(self) -> str:
         root = self.root
@@ -113,16 +127,15 @@ class BatchSpec:
         text = joined(root.items) if many and isinstance(root, TupleSpec) else named(root)
         if self.default_size == DEFAULT_BATCH_SIZE or not self.is_symbolic:
             return text
-        first = next(i for i, char in enumerate(text) if char == "B" and _is_dimension(text, i))
-        return f"{text[:first]}B={self.default_size}{text[first + 1 :]}"
+        return with_size(text, self.default_size)
 
 
-def _is_dimension(text: str, index: int) -> bool:
-    return text[index - 1] in "[," and text[index + 1] in ",]"
-
-
-def _lead_with_symbol(tensor: TensorSpec) -> TensorSpec:
-    return replace(tensor, shape=("B", *tensor.shape[1:])) if tensor.shape else tensor
+def _lead_with_symbol(node: Node) -> Node:
+    if isinstance(node, TensorSpec):
+        return replace(node, shape=(BATCH_SYMBOL, *node.shape[1:])) if node.shape else node
+    if isinstance(node, RepeatSpec):
+        return replace(node, count=BATCH_SYMBOL)
+    return rebuilt(node, _lead_with_symbol)
 
 
 def parse_batch_spec(text: str) -> BatchSpec:
@@ -144,7 +157,7 @@ class _CannotSlice(Exception):
 
 def spec_of(batch: Any) -> BatchSpec:
     """The spec that describes a concrete batch: shapes, dtypes, the observed range of whole numbers."""
-    return BatchSpec(node_of(batch))
+    return BatchSpec(folded(node_of(batch)))
 
 
 def describe(batch: Any) -> str:
@@ -156,9 +169,11 @@ def describe(batch: Any) -> str:
 
 
 def batch_size_of(batch: Any) -> int | None:
-    """The leading dimension that all tensors of a batch share; None where they disagree or have none."""
-    sizes = {len(tensor) for tensor in _tensors(batch) if tensor.dim()}
-    return sizes.pop() if len(sizes) == 1 else None
+    """The leading dimension that all tensors of a batch share; None where they disagree or have none.
+
+    A list of samples counts as a tensor that has as many rows as the list has samples.
+    """
+    return BatchSpec(_structure(batch)).batch_size
 
 
 def slice_batch(batch: Any, size: int) -> Any | None:
@@ -174,17 +189,22 @@ def slice_batch(batch: Any, size: int) -> Any | None:
     if whole is None or not 0 < size <= whole:
         return None
     try:
-        return _slice(batch, size, whole)
+        return _slice(batch, _structure(batch), size, whole)
     except Exception:
         return None
 
 
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
+def _structure(batch: Any) -> Node:
+    return folded(node_of(batch, with_ranges=False))
+
+
+def tensors_of(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors of a concrete batch, left to right."""
     if isinstance(value, torch.Tensor):
         yield value
         return
     for item in _items(value):
-        yield from _tensors(item)
+        yield from tensors_of(item)
 
 
 def _items(value: Any) -> list[Any]:
@@ -196,14 +216,15 @@ def _items(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else []
 
 
-def _slice(value: Any, size: int, whole: int) -> Any:
+def _slice(value: Any, node: Node, size: int, whole: int) -> Any:
     if isinstance(value, torch.Tensor):
         return value[:size] if value.dim() else value
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return value
-    if _is_column(value, whole):
+    if _is_column(value, whole) or isinstance(node, RepeatSpec):
         return value[:size]
-    return _rebuilt(value, lambda item: _slice(item, size, whole))
+    below = iter(children(node))
+    return _rebuilt(value, lambda item: _slice(item, next(below), size, whole))
 
 
 def _is_column(value: Any, whole: int) -> bool:

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import torch
 
 from lightning_conformance.errors import UsageError
+from lightning_conformance.subjects.batch_forms import DRAWN, ordered
 from lightning_conformance.subjects.batch_nodes import (
+    BatchSizeSpec,
     DictSpec,
     ListSpec,
     LiteralSpec,
     Node,
     ObjectSpec,
     OpaqueSpec,
+    RepeatSpec,
     TensorSpec,
+    TupleSpec,
+    UnknownSpec,
 )
+from lightning_conformance.subjects.batch_objects import make_object
 
 
 def draw_tensor(spec: TensorSpec, generator: torch.Generator) -> torch.Tensor:
-    """A tensor of the spec's shape, dtype and range on the CPU, its values determined by ``generator``.
+    """A tensor of the spec's shape, dtype, range and form on the CPU, its values determined by ``generator``.
 
     Floats without a range are standard normal. Whole numbers come in equal shares, in random order,
-    so that every value occurs where there is room for it.
+    so that every value occurs where there is room for it; where there is none, the largest does.
     """
     shape = tuple(int(dim) for dim in spec.shape)
+    if spec.form in DRAWN and shape:
+        return DRAWN[spec.form](spec, shape, generator).to(spec.torch_dtype)
+    values = _values(spec, shape, generator)
+    return ordered(values, spec) if spec.form and shape else values
+
+
+def _values(spec: TensorSpec, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
     if spec.is_whole:
         return _whole_numbers(spec, shape, generator).to(spec.torch_dtype)
     if spec.low is None or spec.high is None:
@@ -37,33 +47,42 @@ def draw_tensor(spec: TensorSpec, generator: torch.Generator) -> torch.Tensor:
     return (spec.low + values * (spec.high - spec.low)).to(spec.torch_dtype)
 
 
-def build(node: Node, draw: Callable[[TensorSpec], Any]) -> Any:
-    """The concrete containers of ``node``, with ``draw`` called for each tensor, left to right.
+def build(node: Node, size: int, generator: torch.Generator) -> Any:
+    """The concrete containers of ``node``, with values drawn for each tensor, left to right.
+
+    Args:
+        node: What to make.
+        size: The batch size.
+        generator: Determines the values.
 
     Raises:
         UsageError: An object that cannot be generated.
     """
     if isinstance(node, TensorSpec):
-        return draw(node)
-    if isinstance(node, LiteralSpec):
-        return node.value
-    if isinstance(node, OpaqueSpec):
+        return draw_tensor(node.with_batch_size(size), generator)
+    if isinstance(node, LiteralSpec | BatchSizeSpec):
+        return node.value if isinstance(node, LiteralSpec) else size
+    if isinstance(node, OpaqueSpec | UnknownSpec):
         raise UsageError(
             f"the batch spec holds {node.body()}, and an object of that type cannot be generated from a spec",
             "Give the batch as a function that returns it: --lightning-batch path/to/file.py:function",
         )
+    return _container(node, size, generator)
+
+
+def _container(
+    node: TupleSpec | ListSpec | RepeatSpec | DictSpec | ObjectSpec, size: int, generator: torch.Generator
+) -> Any:
+    if isinstance(node, RepeatSpec):
+        count = size if node.count == "B" else node.count
+        return [build(node.item, size, generator) for _ in range(count)]
     if isinstance(node, DictSpec):
-        return {key: build(item, draw) for key, item in node.items}
+        return {key: build(item, size, generator) for key, item in node.items}
     if isinstance(node, ObjectSpec):
-        fields = tuple(key for key, _ in node.items)
-        return _named_tuple(node.type_name, fields)(*(build(item, draw) for _, item in node.items))
-    items = [build(item, draw) for item in node.items]
+        values = {key: build(item, size, generator) for key, item in node.items}
+        return node.cls(**values) if node.cls else make_object(node.type_name, values)
+    items = [build(item, size, generator) for item in node.items]
     return items if isinstance(node, ListSpec) else tuple(items)
-
-
-@lru_cache
-def _named_tuple(type_name: str, fields: tuple[str, ...]) -> Any:
-    return namedtuple(type_name, fields)
 
 
 def _whole_numbers(spec: TensorSpec, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
@@ -71,6 +90,8 @@ def _whole_numbers(spec: TensorSpec, shape: tuple[int, ...], generator: torch.Ge
     count, span = torch.Size(shape).numel(), high - low
     if count < span:
         values = torch.randint(low, high, (count,), generator=generator)
+        if count > 1 or (count and spec.form == "falling"):
+            values[int(torch.randint(count, (1,), generator=generator))] = high - 1
         return values.reshape(shape)
     start = torch.randint(span, (1,), generator=generator)
     values = (torch.randperm(count, generator=generator) + start) % span + low

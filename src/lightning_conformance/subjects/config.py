@@ -37,6 +37,16 @@ def load_config(path: str | Path) -> tuple[str | None, dict[str, Any]]:
     raise UsageError(f"The configuration file {path} has no `class_path`, `init_args` or `model`.", advice)
 
 
+def declared_file(config: Any, obj: Any) -> str:
+    """The path of a configuration that a class's own file names: beside that file, where it is there."""
+    if not config:
+        return ""
+    for file in source_files(obj):
+        if (beside := Path(file).parent / config).is_file():
+            return str(beside)
+    return str(config)
+
+
 def configured_class(obj: Any, class_path: str | None) -> Any:
     """The class that a configuration asks for: the target's own, or a subclass of it.
 

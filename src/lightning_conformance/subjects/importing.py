@@ -24,22 +24,12 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING
 
 from ..errors import SubjectError, UsageError
+from .environment_errors import TORCHVISION, install_advice
 from .lookup import did_you_mean
 from .tracebacks import is_installed, user_place
 
 if TYPE_CHECKING:
     from .target import Target
-
-DISTRIBUTIONS = {
-    "cv2": "opencv-python",
-    "lightning": "lightning",
-    "PIL": "pillow",
-    "pytorch_lightning": "pytorch-lightning",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "yaml": "pyyaml",
-}
-
 
 _TEST_FILE = re.compile(r"test_.*|.*_test|conftest")
 
@@ -232,10 +222,7 @@ def import_advice(exc: BaseException, target: Target) -> str:
     if isinstance(exc, ModuleNotFoundError) and exc.name:
         return _missing_module_advice(exc.name, target)
     if "torchvision::nms" in text:
-        return (
-            "The installed torchvision does not match the installed torch: uninstall it, or reinstall it "
-            "for the same torch."
-        )
+        return TORCHVISION
     if "attempted relative import" in text:
         return "Relative imports need a package: add an __init__.py beside it, or write package.module:Class."
     if isinstance(exc, ImportError) and exc.name:
@@ -247,15 +234,13 @@ def import_advice(exc: BaseException, target: Target) -> str:
 
 def _missing_module_advice(name: str, target: Target) -> str:
     top = name.partition(".")[0]
-    if top == "pkg_resources":
-        return 'pip install "setuptools<81" (Lightning before 2.4 imports pkg_resources, gone since 81)'
     start = target.path.parent if target.path else target.base
     for folder in (start, *list(start.parents)[:4]):
         if ((folder / top).is_dir() or (folder / f"{top}.py").is_file()) and str(folder) not in sys.path:
             return f"`{top}` lies in {folder}: run with PYTHONPATH={folder}"
     if top in sys.modules and "." in name:
         return _version_advice(name)
-    return f"pip install {DISTRIBUTIONS.get(top, top)}, or set PYTHONPATH to the folder that holds `{top}`."
+    return install_advice(name)
 
 
 def _version_advice(name: str) -> str:

@@ -68,6 +68,8 @@ def _signature(obj: Any) -> list[Any]:
 
         if isinstance(obj, type) or inspect.isfunction(obj):
             return list(get_signature_parameters(obj))
+        if inspect.ismethod(obj) and isinstance(obj.__self__, type):
+            return list(get_signature_parameters(obj.__self__, obj.__name__))
     with suppress(ValueError, TypeError):
         return list(inspect.signature(obj).parameters.values())
     return []

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.subjects.batch_spec import BatchSpec, batch_size_of, describe, slice_batch
+from lightning_conformance.subjects.loaders import are_loaders, first_of
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class MadeBatches:
             by index and are the same for the same index.
         full_size: Samples in a full batch, where known.
         sized: Whether ``make`` heeds ``size``; if not, a smaller batch is sliced.
+        spec: What they are made from, where it is a spec.
     """
 
     origin: str
@@ -113,6 +115,7 @@ class MadeBatches:
     sized: bool
     inferred: bool = False
     own_validation: bool = False
+    spec: BatchSpec | None = None
 
     @property
     def ragged(self) -> bool:
@@ -164,13 +167,14 @@ def from_spec(spec: BatchSpec, origin: str, seed: int, *, inferred: bool = False
         generator = torch.Generator().manual_seed(seed * 100_003 + index)
         return spec.generate(batch_size=size, generator=generator)
 
-    return MadeBatches(origin, str(spec), make, spec.batch_size, True, inferred)
+    return MadeBatches(origin, str(spec), make, spec.batch_size, True, inferred, spec=spec)
 
 
 def from_function(function: Callable[..., Any], origin: str, seed: int) -> BatchSource:
     """Batches that the user's function makes.
 
-    The function takes nothing, or a ``batch_size``. It may return a batch, or a DataLoader.
+    The function takes nothing, or a ``batch_size``. It may return a batch, or a DataLoader, or several: a dict or list
+    of them, or a ``CombinedLoader``.
 
     Raises:
         SubjectError: The function raises.
@@ -186,8 +190,8 @@ def from_function(function: Callable[..., Any], origin: str, seed: int) -> Batch
         first = make(0, None)
     except Exception as error:
         raise SubjectError("batch", f"{origin} raised {type(error).__name__}: {error}", cause=error) from error
-    if isinstance(first, DataLoader):
-        return LoaderBatches(origin, describe(next(iter(first))), first)
+    if are_loaders(first):
+        return LoaderBatches(origin, describe(first_of(first)), first)
     return MadeBatches(origin, describe(first), make, batch_size_of(first), takes_size)
 
 
@@ -201,7 +205,7 @@ class LoaderBatches:
     """Batches of the user's own loader, DataModule or ``train_dataloader``.
 
     Args:
-        loader: A DataLoader, a LightningDataModule, or None for the module's own loaders.
+        loader: One loader or several, a LightningDataModule, or None for the module's own loaders.
     """
 
     origin: str
@@ -214,11 +218,11 @@ class LoaderBatches:
     @property
     def own_validation(self) -> bool:
         """A DataModule and a module bring their own validation batches."""
-        return not isinstance(self.loader, DataLoader)
+        return not are_loaders(self.loader)
 
     def batch(self) -> Any:
         """The first batch."""
-        return next(iter(self.loader)) if isinstance(self.loader, DataLoader) else copy.deepcopy(self.first)
+        return first_of(self.loader) if are_loaders(self.loader) else copy.deepcopy(self.first)
 
     def sizes(self, plan: Plan, *, ragged: bool) -> list[int] | None:
         """The loader decides."""
@@ -228,9 +232,13 @@ class LoaderBatches:
         """The loader, the DataModule, or nothing."""
         if self.loader is None:
             return {}
-        if not isinstance(self.loader, DataLoader):
+        if not are_loaders(self.loader):
             return {"datamodule": self.loader}
-        return {
-            "train_dataloaders": self.loader,
-            **({"val_dataloaders": self.loader} if validation else {}),
-        }
+        arguments = {"train_dataloaders": self.loader}
+        if validation:
+            # Several validation loaders would be taken one after the other, where training takes them together.
+            is_one = isinstance(self.loader, DataLoader)
+            arguments["val_dataloaders"] = (
+                self.loader if is_one else _loader(lambda index: self.batch(), plan.validation_batches)
+            )
+        return arguments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +11,9 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from lightning_conformance.subjects.batch_nodes import TensorSpec
+from lightning_conformance.subjects.batch_nodes import LiteralSpec, TensorSpec
 from lightning_conformance.subjects.batch_values import draw_tensor
+from lightning_conformance.subjects.inference.containers import ProbedDict, ProbedObject
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.expectations import (
     Context,
@@ -19,10 +21,10 @@ from lightning_conformance.subjects.inference.expectations import (
     exactly,
 )
 from lightning_conformance.subjects.inference.layers import expectations_of_module
-from lightning_conformance.subjects.inference.live import LiveStep
+from lightning_conformance.subjects.inference.live import PASSED_ON, LiveStep, as_error
 from lightning_conformance.subjects.inference.operations import expectations_of
 from lightning_conformance.subjects.inference.outcome import LeaveFit, OutOfTime, Private
-from lightning_conformance.subjects.inference.probes import Probe, Revealed
+from lightning_conformance.subjects.inference.probes import Probe
 from lightning_conformance.subjects.inference.restoring import Snapshot
 from lightning_conformance.subjects.inference.solving import Solver, current_spec
 from lightning_conformance.subjects.inference.tracing import Mismatch, Trace, TracingMode
@@ -145,13 +147,13 @@ class Attempts:
         self.seen: set[Draft] = set()
         self._replayed = 0.0
 
-    def run(self, draft: Draft, judged: bool = True, redrawn: Path | None = None) -> Outcome:
+    def run(self, draft: Draft, judged: bool = True, redrawn: frozenset[Path] = frozenset()) -> Outcome:
         """One attempt; state is restored before it.
 
         Args:
             draft: What to feed.
             judged: Whether the operands are judged, so that the attempt may be left early.
-            redrawn: A leaf that gets other values than usual.
+            redrawn: Leaves that get other values than usual.
         """
         self.snapshot.restore()
         self.live.trainer.should_stop = False
@@ -167,29 +169,33 @@ class Attempts:
             try:
                 with TracingMode(trace, judge.operation if judged else lambda *_: None):
                     outcome.result = self.live.run(batch)
-            except (OutOfTime, LeaveFit, KeyboardInterrupt):
+            except (OutOfTime, LeaveFit):
                 raise
             except Private as reason:
                 outcome.reason = reason
-            except (Exception, SystemExit) as error:
-                outcome.error = error if isinstance(error, Exception) else RuntimeError(f"exit {error.code}")
+            except PASSED_ON:
+                raise
+            except BaseException as error:
+                outcome.error = as_error(error)
             finally:
                 hook.remove()
-        outcome.reason = outcome.reason or trace.pending
+        # The first use is the one that counts; what the user's code does once it was swallowed may not be.
+        outcome.reason = trace.pending or outcome.reason
         self._replayed += trace.replaying
         if outcome.ran:
             self._weigh(outcome, [str(w.message) for w in caught])
         return outcome
 
-    def _feed(self, draft: Draft, redrawn: Path | None) -> tuple[Trace, Any]:
+    def _feed(self, draft: Draft, redrawn: frozenset[Path]) -> tuple[Trace, Any]:
         leaves: dict[Path, torch.Tensor] = {}
         for number, (path, node) in enumerate(draft.leaves()):
             if node.kind == "tensor":
-                generator = torch.Generator().manual_seed(number + 1000 * (path == redrawn))
+                generator = torch.Generator().manual_seed(number + 1000 * (path in redrawn))
                 leaves[path] = draw_tensor(current_spec(node, self.batch), generator)
         unknown = frozenset(p for p, n in draft.leaves() if n.kind == "tensor" and n.spec is None)
-        trace = Trace(leaves, unknown, self.deadline)
-        return trace, _fed(draft, (), leaves, trace)
+        ranked = frozenset(p for p, n in draft.leaves() if n.is_ranked)
+        trace = Trace(leaves, unknown, self.deadline, draft.copies, ranked, self.batch)
+        return trace, _fed(draft, (), leaves, trace, self.batch)
 
     def _weigh(self, outcome: Outcome, warned: list[str]) -> None:
         """Judge what a finished attempt came to."""
@@ -216,7 +222,7 @@ class Attempts:
             outcome.remarks.append("no parameter gets a gradient")
 
 
-def _fed(draft: Draft, path: Path, leaves: dict[Path, torch.Tensor], trace: Trace) -> Any:
+def _fed(draft: Draft, path: Path, leaves: dict[Path, torch.Tensor], trace: Trace, batch: int) -> Any:
     if draft.kind == "tensor":
         return leaves[path]
     if draft.kind == "unknown":
@@ -224,44 +230,17 @@ def _fed(draft: Draft, path: Path, leaves: dict[Path, torch.Tensor], trace: Trac
         def notify(revealed: Private) -> None:
             trace.pending = trace.pending or revealed
 
-        return Probe(path, notify)
-    items = {key: _fed(child, (*path, key), leaves, trace) for key, child in draft.children}
-    if draft.kind == "tuple":
-        return tuple(items.values())
+        return Probe(path, notify, draft.claims, draft.denied)
+    if draft.literal is not None:
+        return draft.literal.value if isinstance(draft.literal, LiteralSpec) else batch
+    items = {key: _fed(child, (*path, key), leaves, trace, batch) for key, child in draft.children}
+    if draft.kind in ("tuple", "list", "samples"):
+        return (tuple if draft.kind == "tuple" else list)(items.values())
+    if draft.cls is not None:
+        with contextlib.suppress(Exception):
+            return draft.cls(**{str(key): item for key, item in items.items()})
     if draft.kind == "object":
-        return ProbedObject(path, items, trace)
+        return ProbedObject(path, items, trace, draft.optional)
     # A class of its own for each dict, as transfers rebuild a mapping from its class and items alone.
-    return type("dict", (ProbedDict,), {"_path": path, "_trace": trace})(items)
-
-
-class ProbedDict(dict[Any, Any]):
-    """A dict that reveals the keys it does not have yet."""
-
-    _path: Path
-    _trace: Trace
-
-    def __missing__(self, key: Any) -> Any:
-        self._trace.throw(Revealed(self._path, "key", key))
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        """A key asked for is a key wanted."""
-        return self[key]
-
-    def pop(self, key: Any, *default: Any) -> Any:
-        """A key asked for is a key wanted."""
-        self[key]
-        return super().pop(key)
-
-
-class ProbedObject:
-    """An object that reveals the attributes it does not have yet."""
-
-    def __init__(self, path: Path, items: dict[Any, Any], trace: Trace) -> None:
-        self.__dict__.update(items)
-        self.__dict__["_kit"] = (path, trace)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        path, trace = self.__dict__["_kit"]
-        trace.throw(Revealed(path, "attribute", name))
+    known = {"_path": path, "_trace": trace, "_optional": draft.optional}
+    return type("dict", (ProbedDict,), known)(items)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 from collections.abc import Callable
@@ -13,39 +14,51 @@ import torch
 from lightning_conformance.deadline import deadline
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.lightning_api import LightningPackage, package_of
-from lightning_conformance.subjects.batch_nodes import TensorSpec, map_tensors
+from lightning_conformance.subjects.batch_nodes import Node, TensorSpec, children
 from lightning_conformance.subjects.batch_spec import BatchSpec, describe
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
-from lightning_conformance.subjects.inference.drafts import Draft, finished
 from lightning_conformance.subjects.inference.live import (
     LiveStep,
     inside_first_step,
-    loader_of,
     make_trainer,
     quiet_and_traceless,
+    run_error,
 )
 from lightning_conformance.subjects.inference.outcome import Inference, ModuleOwnError, OutOfTime
+from lightning_conformance.subjects.inference.polishing import polished
+from lightning_conformance.subjects.inference.restoring import process_as_before
 from lightning_conformance.subjects.inference.search import Report, Search, label
+from lightning_conformance.subjects.inference.seeds import Examples, drafts_of, reconciled
+from lightning_conformance.subjects.inference.spelling import describe_draft, spec_of_draft
+from lightning_conformance.subjects.inference.steps import StepPlace
 from lightning_conformance.subjects.tracebacks import user_frames
 
 BATCH_SIZES = (5, 8)  # a prime first; an even one where the module splits the batch
-UNUSED = TensorSpec(("B",))
+# Operations end a step at the budget's end; the alarm, for what has none, does not ring while that is cleaned up.
+GRACE = 1.0
 
 
 def infer_batch(
     build: Callable[[], Any],
     *,
     budget_attempts: int = 200,
-    budget_seconds: float = 20.0,
-    first_leaf: TensorSpec | None = None,
+    budget_seconds: float = 8.0,
+    example: Node | None = None,
+    seed: Node | None = None,
+    step: str = "training_step",
+    training: BatchSpec | None = None,
 ) -> Inference:
-    """Search a batch with which the module's ``training_step`` runs.
+    """Search a batch with which a step of the module, usually ``training_step``, runs.
 
     Args:
         build: Makes a fresh instance of the module.
         budget_attempts: Training steps that may be tried.
         budget_seconds: Seconds that the search may take.
-        first_leaf: The first input, where it is known (from ``example_input_array``).
+        example: Inputs that are known: a tensor, a tuple of them, or a dict (``example_input_array``).
+        seed: What is known of the whole batch, with :class:`UnknownSpec` for what is not (an annotation). The search
+            starts from it, and starts anew from nothing where that leads nowhere.
+        step: ``training_step``, ``validation_step``, ``test_step`` or ``predict_step``.
+        training: A batch of ``training_step``, for the other steps: it is tried first, whole and in its parts.
 
     Returns:
         A spec with which a real fit ran.
@@ -55,10 +68,10 @@ def infer_batch(
         ModuleOwnError: The module raises whatever it is given.
     """
     started = time.monotonic()
-    run = _Run(build, budget_attempts, started + budget_seconds, first_leaf)
+    run = _Run(build, budget_attempts, started + budget_seconds, Examples(example), seed, step, training)
     try:
-        with quiet_and_traceless() as folder, deadline(budget_seconds, OutOfTime):
-            verified = run.search(folder)
+        with quiet_and_traceless() as folder, deadline(budget_seconds + GRACE, OutOfTime):
+            verified = run.known(folder) or run.search(folder)
     except OutOfTime as late:
         verified = None
         run.late = _place(late)
@@ -70,14 +83,62 @@ def infer_batch(
 class _Run:
     """One call of ``infer_batch``."""
 
-    def __init__(self, build: Callable[[], Any], budget: int, deadline: float, first_leaf: TensorSpec | None) -> None:
-        self.build, self.budget, self.deadline, self.first_leaf = build, budget, deadline, first_leaf
+    def __init__(
+        self,
+        build: Callable[[], Any],
+        budget: int,
+        deadline: float,
+        examples: Examples,
+        seed: Node | None,
+        step: str,
+        training: BatchSpec | None,
+    ) -> None:
+        self.step, self.training = step, training
+        self.build, self.budget, self.deadline, self.examples = build, budget, deadline, examples
+        self.seed, self.start = seed, 0
         self.count = 0
         self.reports: list[Report] = []
         self.rejected: Exception | None = None
         self.late = ""
 
+    def known(self, folder: str) -> Inference | None:
+        """What ``training_step`` takes, or a part of it, if this step runs with it."""
+        for spec in parts_of(self.training) if self.training else []:
+            sizes = (spec.default_size,) * 2
+            self.count += 1
+            if self._fit(spec, sizes, folder) is None:
+                return Inference(spec, (), 0, 0.0)
+        return None
+
     def search(self, folder: str) -> Inference | None:
+        """Search from what is known, then from nothing; each start has an equal share of what is left."""
+        budget, end = self.budget, self.deadline
+        starts = len(drafts_of(self.seed, 0))
+        for number in range(starts):
+            self.start, shares = number, starts - number + 1
+            self.budget = self.count + (budget - self.count) // shares
+            now = time.monotonic()
+            self.deadline = now + (end - now) / shares
+            found = None
+            with contextlib.suppress(ModuleOwnError):  # the annotation may be what is wrong
+                found = self._search_sizes(folder)
+            self.budget, self.deadline = budget, end
+            if found is not None:
+                return self._agreeing(found, folder)
+        self.seed = None
+        return self._search_sizes(folder)
+
+    def _agreeing(self, found: Inference, folder: str) -> Inference:
+        """With the dimensions and dtypes of the annotation, too, if the fit runs with them."""
+        assert self.seed is not None
+        root = reconciled(found.spec.root, self.seed)
+        if root == found.spec.root:
+            return replace(found, seeded=True)
+        agreed = replace(found, spec=replace(found.spec, root=root), seeded=True)
+        doubt = "the annotation of the batch says otherwise, and no step runs with what it says"
+        return self.verify(agreed, folder) or replace(found, doubts=(*found.doubts, doubt), seeded=True)
+
+    def _search_sizes(self, folder: str) -> Inference | None:
         """Search with one batch size after the other, on one instance each."""
         for size in BATCH_SIZES:
             for batch_idx in (0, 1):
@@ -91,6 +152,7 @@ class _Run:
                 break
         return None
 
+    @process_as_before()
     def _search(self, size: int, folder: str, batch_idx: int = 0) -> Inference | None:
         module = self.build()
         package = _package(module)
@@ -99,16 +161,18 @@ class _Run:
         def body(live: LiveStep) -> None:
             live.rest = (batch_idx, *live.rest[1:]) if live.rest else ()
             attempts = Attempts(live, size, self.deadline)
-            search = Search(attempts, self.budget - self.count, self.first_leaf)
+            start = drafts_of(self.seed, size)[self.start] if self.seed else None
+            search = Search(attempts, self.budget - self.count, self.examples, start)
             self.reports.append(search.report)
             try:
                 search.go()
                 if search.report.best is not None:
+                    search.report.best = polished(attempts, search.report.best)
                     doubts.extend(insensitive(attempts, search.report.best))
             finally:
                 self.count += attempts.count
 
-        error = inside_first_step(module, package, folder, body)
+        error = inside_first_step(module, package, folder, body, self._place())
         if error is not None:
             raise ModuleOwnError(error) from error
         report = self.reports[-1]
@@ -123,24 +187,26 @@ class _Run:
         size = found.spec.default_size
         doubts = found.doubts
         error = self._fit(found.spec, (size, size, size), folder)
-        if error is not None and _is_in_training_step(error):
+        if error is not None and _is_in(self.step, error):
             self.rejected = error
             return None
         if error is not None:
-            doubts = (*doubts, f"training_step runs, and the fit fails after it: {_short(error)}")
+            doubts = (*doubts, f"{self.step} runs, and the run fails after it: {_short(error)}")
         elif self._fit(found.spec, (size, size - 2), folder) is not None:
             doubts = (*doubts, f"it runs with a batch size of {size} and not with {size - 2}")
         return replace(found, doubts=doubts)
 
+    @process_as_before()
     def _fit(self, spec: BatchSpec, sizes: tuple[int, ...], folder: str) -> Exception | None:
         module = self.build()
         generator = torch.Generator().manual_seed(0)
         batches = [spec.generate(size, generator) for size in sizes]
-        try:
-            make_trainer(_package(module), folder).fit(module, train_dataloaders=loader_of(batches))
-        except (Exception, SystemExit) as error:
-            return error if isinstance(error, Exception) else RuntimeError(f"exit {error.code}")
-        return None
+        place = self._place()
+        return run_error(make_trainer(_package(module), folder, **place.trainer_options), module, batches, place)
+
+    def _place(self) -> StepPlace:
+        training = (self.training.generate(generator=torch.Generator().manual_seed(1)),) if self.training else ()
+        return StepPlace(self.step, training)
 
     def failure(self, seconds: float) -> SubjectError:
         """What was found so far, and what to type."""
@@ -157,59 +223,35 @@ class _Run:
             other = "or give a function that returns one: --lightning-batch path/to/file.py:function"
             return SubjectError("batch", f"no batch was found ({effort})", f"Describe the batch: {example}\n{other}")
         spec = describe_draft(outcome.draft)
-        message = f"no batch was found with which training_step runs ({effort})\n  found so far: {spec}"
+        message = f"no batch was found with which {self.step} runs ({effort})\n  found so far: {spec}"
         error = self.rejected or outcome.error
         if error is not None:
             message += f"\n  it stopped at {_place(error)}: {type(error).__name__}: {_short(error)}"
         return SubjectError("batch", message, f"Complete the batch: --lightning-batch '{spec}'", error)
 
 
+def parts_of(spec: BatchSpec) -> list[BatchSpec]:
+    """A batch, then the batches that it may be made of, then its first tensor: what other steps may take alone."""
+    below = children(spec.root)
+    parts = [node for node in below if children(node)]
+    first = [node for node in below[:1] if isinstance(node, TensorSpec)]
+    return [spec, *(replace(spec, root=replace(node, name=None)) for node in (*parts, *first))]
+
+
 def insensitive(attempts: Attempts, best: Outcome) -> list[str]:
     """Leaves that are not used, or do not influence the loss."""
     doubts = []
     for path, node in best.draft.leaves():
-        name = node.name or label(path)
+        name, copies = node.name or label(path), best.draft.copies(path)
+        if path != copies[0]:
+            continue  # what holds for one sample holds for all
         if node.kind == "unknown" or path not in best.trace.used:
             doubts.append(f"`{name}` is not used")
         elif best.loss is not None and best.draft.kind != "tensor" and attempts.count < 400:
-            outcome = attempts.run(best.draft, judged=False, redrawn=path)
+            outcome = attempts.run(best.draft, judged=False, redrawn=frozenset(copies))
             if outcome.ran and outcome.loss == best.loss:
                 doubts.append(f"`{name}` does not influence the loss")
     return doubts
-
-
-def spec_of_draft(draft: Draft, size: int) -> BatchSpec:
-    """The spec that a draft stands for, its batch dimension written ``B``."""
-
-    def symbolic(spec: TensorSpec) -> TensorSpec:
-        at = next((i for i, dim in enumerate(spec.shape) if dim == size), None)
-        shape = tuple("B" if i == at else dim for i, dim in enumerate(spec.shape))
-        return replace(spec, shape=shape)
-
-    filled = _filled(draft, size)
-    return BatchSpec(map_tensors(finished(filled, UNUSED), symbolic), size)
-
-
-def _filled(draft: Draft, size: int) -> Draft:
-    """Stand-ins that nothing objected to are what was run."""
-    from lightning_conformance.subjects.inference.solving import current_spec
-
-    for path, node in draft.leaves():
-        if node.kind == "tensor" and node.spec is None:
-            draft = draft.with_spec(path, current_spec(node, size))
-    return draft
-
-
-def describe_draft(draft: Draft) -> str:
-    """The notation of a draft, with ``?`` for what is not known."""
-    if draft.kind == "tensor" and draft.spec is not None:
-        return str(BatchSpec(replace(draft.spec, name=None)))
-    if draft.kind in ("unknown", "tensor"):
-        return "float[5,?]" if draft.kind == "tensor" else "?"
-    items = [(key, child.name, describe_draft(child)) for key, child in draft.children]
-    if draft.kind == "tuple":
-        return "(" + ", ".join(f"{name}: {text}" if name else text for _, name, text in items) + ")"
-    return "{" + ", ".join(f"{key}: {text}" for key, _, text in items) + "}"
 
 
 def _package(module: Any) -> LightningPackage:
@@ -221,14 +263,13 @@ def _package(module: Any) -> LightningPackage:
 
 def _place(error: BaseException) -> str:
     """The innermost line that belongs to neither torch nor Lightning."""
-    frames = user_frames(error)
+    # A method that `dataclass` made is in no file; it may be the kit's.
+    frames = [frame for frame in user_frames(error) if frame.filename != "<string>"]
     return f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else "an unknown place"
 
 
-def _is_in_training_step(error: Exception) -> bool:
-    return any(
-        f.name == "training_step" for f in traceback.extract_tb(error.__traceback__) if "/strategies/" not in f.filename
-    )
+def _is_in(step: str, error: Exception) -> bool:
+    return any(f.name == step for f in traceback.extract_tb(error.__traceback__) if "/strategies/" not in f.filename)
 
 
 def _short(error: Exception) -> str:

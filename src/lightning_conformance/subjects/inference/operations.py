@@ -126,6 +126,11 @@ def _like_partner(context: Context, partner: torch.Tensor) -> Expectation:
     shape = tuple(partner.shape)
     if partner.dtype == torch.bool:
         return exactly(shape, kind="any", low=0, high=2, whole=True)
+    if not partner.dtype.is_floating_point and len(shape) == 1 and not context.has_leaf(partner) and shape[0] > 1:
+        # A row of numbers, an `arange` say, that each sample's own number is compared with.
+        column = (context.batch, 1)
+        accepts: Callable[[Shape], bool] = lambda s: s == column or _broadcasts(s, shape)  # noqa: E731
+        return Expectation((column, (context.batch, *shape)), accepts, "int", low=0, high=int(partner.max()) + 1)
     if not partner.dtype.is_floating_point:
         return exactly(shape, kind="int", low=0, high=context.classes(partner) or 2)
     if context.has_leaf(partner) or (shape[0] == context.batch and partner.requires_grad):
@@ -184,6 +189,19 @@ def _indexed(context: Context, args: Any, kwargs: Any) -> Found:
             elif position == 0:
                 found.append((part, _mask_of(tuple(owner.shape))))
     return found
+
+
+def _reshaped(context: Context, args: Any, kwargs: Any) -> Found:
+    """``view`` to sizes that are all named: the leaf likely has them, or is flat behind the batch dimension."""
+    operand, sizes = args[0], args[1:] or (kwargs.get("shape", ()),)
+    sizes = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], list | tuple) else sizes
+    if not context.is_unknown(operand) or len(sizes) < 2 or not all(isinstance(n, int) and n > 0 for n in sizes):
+        return []
+    total = torch.Size(sizes).numel()
+    if sizes[0] != context.batch:
+        return []
+    flat = (context.batch, total // context.batch)
+    return [(operand, Expectation((tuple(sizes), flat), lambda s: torch.Size(s).numel() == total, "any"))]
 
 
 def _mask_of(shape: Shape) -> Expectation:
@@ -262,6 +280,7 @@ RULES: dict[Any, Callable[[Context, Any, Any], Found]] = {
     torch.stack: _joined,
     torch.concat: _joined,
 }
+RULES.update(dict.fromkeys([T.view, T.reshape, torch.reshape], _reshaped))
 RULES.update(dict.fromkeys([torch.matmul, T.matmul, T.__matmul__, torch.mm, T.mm], _matmul))
 RULES.update(
     dict.fromkeys(

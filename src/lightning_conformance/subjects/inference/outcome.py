@@ -17,12 +17,14 @@ class Inference:
         doubts: What makes it less than certain, in sentences for the user.
         attempts: Training steps tried.
         seconds: Time taken.
+        seeded: Whether the search started from what was known, and got there.
     """
 
     spec: BatchSpec
     doubts: tuple[str, ...]
     attempts: int
     seconds: float
+    seeded: bool = False
 
 
 class ModuleOwnError(SubjectError):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence, Sequence
 from typing import Any
 
 import torch
 
+from lightning_conformance.subjects.code_reading import read_items, read_unpacking
+from lightning_conformance.subjects.code_reading.asking import asking_frame, classes_asked, is_optional_attribute
+from lightning_conformance.subjects.code_reading.hints import annotation_of
 from lightning_conformance.subjects.inference.drafts import Path
 from lightning_conformance.subjects.inference.outcome import Private
-from lightning_conformance.subjects.inference.unpacking import read_unpacking
 
 DICT_METHODS = {"keys", "values", "items", "get", "pop", "setdefault", "update", "copy"}
 TENSOR_ATTRIBUTES = frozenset(dir(torch.Tensor))
@@ -18,19 +20,35 @@ USUAL_LENGTHS = (2, 3, 1, 4)
 OF_SEQUENCES = {torch.cat, torch.concat, torch.concatenate, torch.stack, torch.hstack, torch.vstack}
 
 
+def kind_of_class(cls: Any) -> str:
+    """``tensor``, ``mapping``, ``list`` or ``tuple``; empty where a batch is seldom of that class."""
+    if cls in (torch.Tensor, torch.FloatTensor, torch.LongTensor):
+        return "tensor"
+    if issubclass(dict, cls) and cls is not object:
+        return "mapping"
+    if cls in (list, MutableSequence):
+        return "list"
+    return "tuple" if cls in (tuple, Sequence) else ""
+
+
 class Revealed(Private):
     """The first use of an unknown part.
 
     Args:
         path: Where it stands in the batch.
-        how: ``tensor``, ``tuple``, ``index``, ``slice``, ``key``, ``attribute``, ``length``, ``mapping`` or
-            ``call``.
-        names: The targets of a tuple, one alternative after the other; or the key.
+        how: ``tensor``, ``tuple``, ``index``, ``slice``, ``key``, ``attribute``, ``length``, ``mapping``,
+            ``call``, ``class`` or ``items``.
+        names: The targets of a tuple, one alternative after the other; the key; the kinds asked for; what is
+            done with each item.
+        optional: Whether the code is prepared for the key or attribute not to be there.
+
+    ``annotation`` is that of the parameter which the part was passed as; None where there is none.
     """
 
-    def __init__(self, path: Path, how: str, names: Any = None) -> None:
+    def __init__(self, path: Path, how: str, names: Any = None, optional: bool = False) -> None:
         super().__init__(path, how, names)
-        self.path, self.how, self.names = path, how, names
+        self.path, self.how, self.names, self.optional = path, how, names, optional
+        self.annotation: Any = None
 
 
 class Probe:
@@ -39,16 +57,41 @@ class Probe:
     Args:
         path: Where it stands in the batch.
         notify: Called with what is about to be raised, as the user's code may swallow anything.
+        claims: What it says it is when it is asked: ``mapping``, ``list``, ``tuple``, or nothing yet.
+        denied: What it says it is not.
     """
 
-    __slots__ = ("_kit_notify", "_kit_path")
+    __slots__ = ("_kit_claims", "_kit_denied", "_kit_notify", "_kit_path")
 
-    def __init__(self, path: Path, notify: Callable[[Revealed], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        notify: Callable[[Revealed], None],
+        claims: str = "",
+        denied: frozenset[str] = frozenset(),
+    ) -> None:
         object.__setattr__(self, "_kit_path", path)
         object.__setattr__(self, "_kit_notify", notify)
+        object.__setattr__(self, "_kit_claims", claims)
+        object.__setattr__(self, "_kit_denied", denied)
 
-    def _kit_reveal(self, how: str, names: Any = None) -> Any:
-        revealed = Revealed(self._kit_path, how, names)
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """What ``isinstance`` is answered, after it was found out what the code asks for."""
+        frame = asking_frame(sys._getframe(1))
+        if frame is None:
+            return Probe
+        asked = {kind: cls for cls in classes_asked(frame)[::-1] if (kind := kind_of_class(cls))}
+        if self._kit_claims in asked:
+            return asked[self._kit_claims]
+        new = [kind for kind in asked if kind not in self._kit_denied]
+        if new and not self._kit_claims:
+            self._kit_reveal("class", new)
+        return Probe
+
+    def _kit_reveal(self, how: str, names: Any = None, optional: bool = False) -> Any:
+        revealed = Revealed(self._kit_path, how, names, optional)
+        revealed.annotation = annotation_of(self, sys._getframe(2))
         self._kit_notify(revealed)
         raise revealed
 
@@ -58,10 +101,12 @@ class Probe:
         reveal_probe((args, kwargs or {}), func)
 
     def __iter__(self) -> Any:
-        unpacking = read_unpacking(sys._getframe(1))
+        frame = sys._getframe(1)
+        items = read_items(frame)
+        unpacking = read_unpacking(frame) if items is None else None
         if unpacking is not None:
             return self._kit_reveal("tuple", [unpacking.names])
-        return self._kit_reveal("tuple", [(None,) * length for length in USUAL_LENGTHS])
+        return self._kit_reveal("items", items)
 
     def __len__(self) -> int:
         self._kit_reveal("length")
@@ -81,17 +126,19 @@ class Probe:
         return self._kit_reveal("call")
 
     def __contains__(self, key: Any) -> bool:
-        self._kit_reveal("key" if isinstance(key, str) else "tensor", key)
+        self._kit_reveal("key" if isinstance(key, str) else "tensor", key, True)
         return False
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith(("__", "_kit")):
             raise AttributeError(name)
         if name in ("get", "pop", "setdefault"):
-            return lambda key, *default: self._kit_reveal("key", key)
+            return lambda key, *default: self._kit_reveal("key", key, name == "get" or bool(default))
         if name in DICT_METHODS:
             return self._kit_reveal("mapping")
-        return self._kit_reveal("tensor" if name in TENSOR_ATTRIBUTES else "attribute", name)
+        if name in TENSOR_ATTRIBUTES:
+            return self._kit_reveal("tensor")
+        return self._kit_reveal("attribute", name, is_optional_attribute(sys._getframe(1)))
 
 
 def _used_as_tensor(self: Probe, *_: Any) -> Any:

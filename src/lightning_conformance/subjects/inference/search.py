@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import inspect
 import itertools
 import re
 import time
@@ -19,10 +18,19 @@ from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_tuple
 from lightning_conformance.subjects.inference.probes import Revealed
-from lightning_conformance.subjects.inference.solving import Solver, current_spec, stand_in
-from lightning_conformance.subjects.inference.tracing import Mismatch, RankRevealed
+from lightning_conformance.subjects.inference.seeds import Examples
+from lightning_conformance.subjects.inference.solving import (
+    Solver,
+    current_spec,
+    drafts_of_lengths,
+    is_lengths,
+    stand_in,
+)
+from lightning_conformance.subjects.inference.structure import completed_drafts, keyed_drafts, revealed_drafts
+from lightning_conformance.subjects.inference.tracing import BatchPlaced, Mismatch, RankRevealed, Stop
 
-OWN_ERRORS = (NameError, ImportError, NotImplementedError, RecursionError, OSError, KeyError)
+OWN_ERRORS = (NameError, ImportError, RecursionError)
+OWN_UNLESS_OF_A_LEAF = (NotImplementedError, OSError, KeyError)
 AUTOGRAD = re.compile(r"Inference tensors|leaf [Vv]ariable that requires grad|backward through the graph")
 SAME_ERROR_LIMIT = 4
 CONTAINER = re.compile(
@@ -57,18 +65,20 @@ class Search:
     Args:
         attempts: Runs them.
         budget: How many attempts there may be.
-        first_leaf: The first tensor of the batch, where it is known.
+        examples: Tensors of the batch that are known.
+        start: The draft to start from.
     """
 
-    def __init__(self, attempts: Attempts, budget: int, first_leaf: TensorSpec | None = None) -> None:
-        self.attempts, self.budget, self.first_leaf = attempts, budget, first_leaf
+    def __init__(self, attempts: Attempts, budget: int, examples: Examples, start: Draft | None = None) -> None:
+        self.attempts, self.budget, self.examples = attempts, budget, examples
         self.batch = attempts.batch
         self.report = Report()
         self._order = itertools.count()
         self._queue: list[tuple[float, int, int, Draft]] = []
         self._furthest, self._idle = (0, 0), 0
         self._errors: dict[str, set[Draft]] = {}
-        self._push(Draft(), 0, 0)
+        self._suspect: Outcome | None = None
+        self._push(start or Draft(), 0, 0)
 
     def _push(self, draft: Draft, penalty: float, progress: int) -> None:
         draft = self._seeded(draft)
@@ -76,12 +86,10 @@ class Search:
             heapq.heappush(self._queue, (penalty, -progress, next(self._order), draft))
 
     def _seeded(self, draft: Draft) -> Draft:
-        """A draft whose first tensor is the one that is known, as long as nothing spoke against it."""
-        path, node = next(draft.leaves(), ((), draft))
-        if self.first_leaf is None or node.kind != "tensor" or node.spec is not None:
-            return draft
-        shape = (self.batch, *self.first_leaf.shape[1:]) if self.first_leaf.shape else ()
-        return draft.with_spec(path, replace(self.first_leaf, shape=shape))
+        """A draft whose tensors are the known ones, as long as nothing spoke against them."""
+        return self.examples.fitted(
+            draft, self.batch, lambda node: node.kind == "tensor" and node.spec is None and node.rank == 1
+        )
 
     def go(self) -> Report:
         """Search until a batch is spotless, the queue or the budget empty, or the module at fault."""
@@ -101,12 +109,14 @@ class Search:
             if self._is_stuck(outcome):
                 break
             if outcome.error is not None and self._is_own(outcome, outcome.error) and self.report.best is None:
-                self.report.own = outcome
-                break
+                if not outcome.draft.has_choices:
+                    self.report.own = outcome
+                    break
+                self._suspect = outcome  # unless another choice leads further
             for rank, child in enumerate(self._children(outcome)):
                 self._push(child, penalty + rank, outcome.trace.operations)
-        if self.report.best is None and self._is_always_the_same():
-            self.report.own = self.report.furthest
+        if self.report.best is None and (self._is_always_the_same() or self._suspect is self.report.furthest):
+            self.report.own = self.report.own or self.report.furthest
         return self.report
 
     def _is_stuck(self, outcome: Outcome) -> bool:
@@ -147,14 +157,19 @@ class Search:
         if AUTOGRAD.search(str(error)) or _is_lightnings(error):
             return True
         stop = outcome.trace.stop
-        if stop is not None and stop.error is error and any(leaves for _, leaves in stop.operands):
+        is_of_leaf = stop is not None and stop.error is error and any(leaves for _, leaves in stop.operands)
+        if isinstance(error, KeyError) and any(True for _ in keyed_drafts(outcome.draft, error)):
+            return False
+        if isinstance(error, OWN_UNLESS_OF_A_LEAF) and not is_of_leaf and not outcome.trace.read:
+            return True
+        if is_of_leaf:
             self._errors.setdefault("a leaf has a part in it", set()).add(outcome.draft)
             self._errors.setdefault(_signature(error), set())
             return False
         same = self._errors.setdefault(_signature(error), set())
         same.add(outcome.draft)
         if not outcome.trace.used and not outcome.trace.last_shape and outcome.draft.kind != "unknown":
-            return not isinstance(error, TypeError | ValueError | IndexError | KeyError)
+            return not isinstance(error, (TypeError, *ABOUT_VALUES))
         if stop is not None and stop.error is error:
             return len(same) >= SAME_ERROR_LIMIT
         is_about_batch = isinstance(error, ABOUT_VALUES) or bool(CONTAINER.search(str(error)))
@@ -162,41 +177,67 @@ class Search:
 
     def _children(self, outcome: Outcome) -> Iterator[Draft]:
         reason, draft = outcome.reason, outcome.draft
-        if isinstance(reason, Revealed) and reason.how == "mapping":
-            yield mapping_draft(draft, reason.path, self.attempts.live.module)
-        elif isinstance(reason, Revealed) and reason.how == "call":
-            self.report.dead_end = f"`{label(reason.path)}` has a method that is called: it is an object of its own"
-        elif isinstance(reason, Revealed):
-            yield from revealed_drafts(draft, reason)
+        if isinstance(reason, Revealed):
+            if reason.how == "call":
+                self.report.dead_end = f"`{label(reason.path)}` has a method that is called: it is an object of its own"
+            yield from revealed_drafts(draft, reason, self.attempts.live.module, self.batch)
         elif isinstance(reason, Mismatch):
             yield from reason.drafts
         elif isinstance(reason, RankRevealed):
-            node = draft.at(reason.path)
-            yield draft.put(reason.path, replace(node, rank=node.rank + reason.change))
+            node = replace(draft.at(reason.path), is_ranked=True)
+            yield from (draft.put(reason.path, replace(node, rank=node.rank + change)) for change in reason.change)
+        elif isinstance(reason, BatchPlaced):
+            yield self._placed(draft, reason)
         elif outcome.error is not None:
             yield from self._after_error(outcome, outcome.error)
 
+    def _placed(self, draft: Draft, reason: BatchPlaced) -> Draft:
+        """The leaf with its batch dimension where the code expects it."""
+        spec = current_spec(draft.at(reason.path), self.batch)
+        shape = list(spec.shape)
+        shape[0], shape[reason.index] = shape[reason.index], shape[0]
+        return draft.with_spec(reason.path, replace(spec, shape=tuple(shape)))
+
     def _after_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
         draft, stop = outcome.draft, outcome.trace.stop
-        if isinstance(error, TypeError | ValueError) and CONTAINER.search(str(error)):
+        if "NoneType" in str(error):
+            yield from completed_drafts(draft)
+        yield from drafts_of_lengths(draft, error, self.batch)
+        if isinstance(error, KeyError):
+            yield from keyed_drafts(draft, error)
+        # But for its transfer nothing was done with the batch: its type was asked for.
+        is_untouched = all(operation.func is torch.Tensor.to for operation in outcome.trace.tape)
+        is_refused = is_untouched and isinstance(error, AssertionError | TypeError | ValueError)
+        if is_refused or (isinstance(error, TypeError | ValueError) and CONTAINER.search(str(error))):
             for path, node in draft.leaves():
                 if path and node.kind == "unknown":
                     yield draft.put(path, replace(node, kind="tensor"))
+        if is_refused and draft.kind == "unknown":
+            yield from (Draft("dict"), grown_tuple((None, None)), Draft("tensor"))
         if stop is not None and stop.error is error:
             solver = Solver(outcome.trace, draft, self.batch, self.attempts.seen)
-            for operand, leaves in stop.operands:
-                for path in _unknown_first(draft, leaves):
-                    for spec in solver.for_failure(stop, operand, path, stop.args, stop.kwargs):
-                        yield _fed_with(draft, path, spec, self.batch)
+            for operand, path in self._nearest_first(outcome, stop):
+                for spec in solver.for_failure(stop, operand, path, stop.args, stop.kwargs):
+                    yield _fed_with(draft, path, spec, self.batch)
         else:
             yield from self._after_python_error(outcome, error)
         for path in _unknown_first(draft, outcome.trace.used):
             node = draft.at(path)
-            if node.spec is None and node.rank < 5:
+            if node.spec is None and node.rank < 5 and not is_lengths(node):
                 yield draft.put(path, replace(node, rank=node.rank + 1))
             elif node.spec is not None:
                 for rank in (2, 3, 4, 1):
-                    yield draft.with_spec(path, replace(node.spec, shape=stand_in(rank, self.batch).shape))
+                    yield draft.with_spec(path, replace(node.spec, shape=stand_in(rank, self.batch, node.free).shape))
+
+    def _nearest_first(self, outcome: Outcome, stop: Stop) -> list[tuple[Any, Path]]:
+        """Operands and their leaves: those not known yet, then those that the fewest operations lie between."""
+        draft, trace = outcome.draft, outcome.trace
+        pairs = [(operand, path) for operand, leaves in stop.operands for path in _unknown_first(draft, leaves)]
+
+        def distance(pair: tuple[Any, Path]) -> tuple[bool, int]:
+            return draft.at(pair[1]).spec is not None, len(trace.chain(*pair))
+
+        return sorted(pairs, key=distance)
 
     def _after_python_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
         """Errors that no torch operation raised: an unpacked shape, a missing argument."""
@@ -220,14 +261,14 @@ class Search:
                     yield draft.with_spec(path, TensorSpec((self.batch, *[7] * (now - 2), size)))
             elif 0 < want <= 5:
                 yield draft.put(path, replace(node, kind="tensor", spec=None, rank=want))
-                yield draft.with_spec(path, stand_in(want, self.batch))
+                yield draft.with_spec(path, stand_in(want, self.batch, node.free))
         missing = re.search(r"missing \d+ required .*arguments?: (.+)", str(error))
         if missing is not None and draft.kind == "dict":
             names = [n for n in re.findall(r"'(\w+)'", missing[1]) if n not in dict(draft.children)]
             yield replace(draft, children=(*draft.children, *((n, Draft(name=n)) for n in names)))
         elif isinstance(error, TypeError) and draft.kind == "tuple" and "argument" in str(error):
             for count in (1, 2, 3, 4):
-                yield grown_tuple((None,) * count, None)
+                yield grown_tuple((None,) * count)
 
 
 def _in_range(outcome: Outcome, batch: int) -> Iterator[Draft]:
@@ -243,59 +284,11 @@ def _in_range(outcome: Outcome, batch: int) -> Iterator[Draft]:
             yield draft.with_spec(path, replace(known, low=0, high=2, whole=True))
 
 
-def revealed_drafts(draft: Draft, revealed: Revealed) -> list[Draft]:
-    """What a draft may be after the first use of one of its unknown parts."""
-    path, node = revealed.path, draft.at(revealed.path)
-    if revealed.how == "tensor":
-        return [draft.put(path, replace(node, kind="tensor"))]
-    if revealed.how == "tuple":
-        return [draft.put(path, grown_tuple(names, node.name)) for names in revealed.names]
-    if revealed.how == "index":
-        count = max(2, revealed.names + 1 if revealed.names >= 0 else -revealed.names)
-        return [
-            draft.put(path, grown_tuple((None,) * count, node.name)),
-            draft.put(path, replace(node, kind="tensor")),
-        ]
-    if revealed.how == "length":
-        tuples = [draft.put(path, grown_tuple((None,) * count, node.name)) for count in (2, 3)]
-        tensor = draft.put(path, replace(node, kind="tensor"))
-        return [tensor, *tuples] if path else [*tuples, tensor]
-    if revealed.how == "slice":
-        pair, triple = (grown_tuple((None,) * count, node.name) for count in (2, 3))
-        return [draft.put(path, pair), draft.put(path, replace(node, kind="tensor")), draft.put(path, triple)]
-    if revealed.how in ("key", "attribute"):
-        kind = node.kind if node.kind != "unknown" else ("dict" if revealed.how == "key" else "object")
-        name = str(revealed.names)
-        children = (*node.children, (name, Draft(name=name)))
-        return [draft.put(path, replace(node, kind=kind, children=children))]
-    return []
-
-
-def mapping_draft(draft: Draft, path: Path, module: Any) -> Draft:
-    """A dict handed on as keyword arguments: its keys are what ``forward`` cannot do without.
-
-    Where ``forward`` just passes ``**kwargs`` on, they are what a submodule of the user's cannot do without.
-    """
-    names = _keywords_of(module)
-    if not names:
-        own = [m for m in module.children() if not type(m).__module__.startswith(("torch.", "torchmetrics."))]
-        names = next(filter(None, map(_keywords_of, own)), [])
-    children = tuple((name, Draft(name=name)) for name in names)
-    return draft.put(path, replace(draft.at(path), kind="dict", children=children))
-
-
-def _keywords_of(module: Any) -> list[str]:
-    """The arguments that ``forward`` needs to give a loss, by name."""
-    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    parameters = [p for p in inspect.signature(module.forward).parameters.values() if p.kind in plain]
-    return [p.name for p in parameters if p.default is p.empty or p.name in ("input_ids", "labels")]
-
-
 def dimension_remarks(draft: Draft, batch: int) -> list[str]:
     """Leaves without the batch dimension where a batch needs it."""
     remarks = []
     for path, node in draft.leaves():
-        if node.spec is not None and (not node.spec.shape or batch not in node.spec.shape[:2]):
+        if not node.free and node.spec is not None and (not node.spec.shape or batch not in node.spec.shape[:2]):
             remarks.append(f"`{node.name or label(path)}` has no batch dimension")
     return remarks
 
@@ -310,7 +303,7 @@ def _fed_with(draft: Draft, path: Path, spec: Any, batch: int) -> Draft:
     node = draft.at(path)
     if node.spec is None:
         for rank in (2, 3, 4, 5):
-            if spec == stand_in(rank, batch):
+            if spec == stand_in(rank, batch, node.free):
                 return draft.put(path, replace(node, rank=rank))
     return draft.with_spec(path, spec)
 

@@ -33,6 +33,8 @@ def _all(wanted: Shape, batch: int, is_reshaped: bool, current: Shape | None) ->
             yield from _other_sides(current)
         yield from _one_changed(current, wanted)
     if is_reshaped:
+        if wanted[1:] == (1,):
+            yield wanted[:1]
         yield from _batch_unfolded(wanted, batch)
         yield from _images(wanted, batch)
     yield wanted
@@ -86,9 +88,21 @@ def _one_more(wanted: Shape) -> Iterator[Shape]:
     if not wanted:
         yield (1,)
         return
-    for size in (1, TIME, 3):
+    yield (*wanted, 1)
+    for size in (TIME, 1, 3):
         for index in range(1, len(wanted) + 1):
             yield (*wanted[:index], size, *wanted[index:])
+
+
+def resized(current: Shape, sizes: tuple[int, ...]) -> Iterator[Shape]:
+    """``current`` with one dimension of another size, or one dimension more; never the batch dimension."""
+    for size in sizes:
+        for index in range(len(current) - 1, 0, -1):
+            if current[index] != size:
+                yield (*current[:index], size, *current[index + 1 :])
+    for size in sizes:
+        for index in range(len(current), 0, -1):
+            yield (*current[:index], size, *current[index:])
 
 
 def _reordered(wanted: Shape) -> Iterator[Shape]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -13,9 +15,11 @@ from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.batch_values import draw_tensor
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.expectations import SIDE, TIME, Expectation, Shape
-from lightning_conformance.subjects.inference.shapes import preimages
+from lightning_conformance.subjects.inference.naming import prior_of
+from lightning_conformance.subjects.inference.shapes import preimages, resized
 from lightning_conformance.subjects.inference.tracing import Stop, Trace, tensors_in
 from lightning_conformance.subjects.inference.unchecked import is_safe
+from lightning_conformance.subjects.inference.words import meaning_of
 
 PLAIN = frozenset(
     (
@@ -57,19 +61,34 @@ PLAIN = frozenset(
 )  # functions that leave the shape as it is
 ALTERNATIVES = 4
 REPLAYS = 300
+LARGEST = 1024  # of the sizes that a message names
 STAND_INS = {0: (), 1: (TIME + 4,), 2: (TIME + 4, 8), 3: (3, SIDE, SIDE), 4: (3, 8, SIDE, SIDE)}
-SINGLE_NAMES = ("user", "item", "idx", "index", "label", "class", "target", "cat", "genre", "movie", "step")
+SINGLE_NAMES = re.compile(r"user|item|idx|index|label|class|target|^cat(?!s)|category|genre|movie|step")
+SIZES_TOLD = re.compile(r"(?<![\w.])\d{1,4}(?![\w.])|(?<=\dx)\d+|\d+(?=x\d)")  # 4, 1x11
+TOLD_BY_NAME = {"mask", "attention mask", "padding mask", "flag", "timestep"}  # whatever consumes them
 FEW = torch.Generator()
 
 
-def stand_in(rank: int, batch: int) -> TensorSpec:
-    """What an unknown leaf of that rank is fed as."""
-    return TensorSpec((batch, *STAND_INS[min(max(rank - 1, 0), 4)]))
+def stand_in(rank: int, batch: int, free: bool = False) -> TensorSpec:
+    """What an unknown leaf of that rank is fed as; without a batch dimension where it is ``free`` of one."""
+    rest = STAND_INS[min(max(rank - 1, 0), 4)]
+    return TensorSpec(rest if free else (batch, *rest))
+
+
+def is_lengths(node: Draft) -> bool:
+    """Whether a leaf is called lengths."""
+    return meaning_of(node.name) == "lengths"
 
 
 def current_spec(node: Draft, batch: int) -> TensorSpec:
-    """What a leaf is fed as."""
-    return node.spec or stand_in(node.rank, batch)
+    """What a leaf is fed as: what is known of it, else what its name says, else a stand-in."""
+    if node.spec is not None:
+        return node.spec.with_batch_size(batch)
+    unknown = stand_in(node.rank, batch, node.free)
+    if node.rank == 1 and is_lengths(node):
+        return replace(unknown, dtype="int", low=TIME, high=TIME + 1)
+    prior = prior_of(node.name, rank=node.rank) if meaning_of(node.name) in TOLD_BY_NAME else None
+    return replace(prior, shape=unknown.shape) if prior else unknown
 
 
 class Solver:
@@ -95,7 +114,7 @@ class Solver:
 
         def is_met(value: torch.Tensor, shape: Shape) -> bool:
             is_shaped = tuple(value.shape) == shape if wanted.weak else self._keeps_batch(value, shape, rows)
-            return is_shaped and wanted.is_met_by(value)
+            return (is_shaped or (node.free and not wanted.weak)) and wanted.is_met_by(value)
 
         found: list[TensorSpec] = []
         for goal in self._goals(wanted, node.name):
@@ -118,10 +137,10 @@ class Solver:
             except Exception:
                 return False
             rows = next(tensors_in(result), None)
-            return rows is None or rows.dim() == 0 or self.batch in rows.shape[:2]
+            return self.draft.at(path).free or rows is None or rows.dim() == 0 or self.batch in rows.shape[:2]
 
         others = [tuple(t.shape) for t, _ in stop.operands if t is not operand]
-        specs = self._failing(path, operand, others)
+        specs = chain(self._as_told(path, stop), self._failing(path, operand, others))
         return self._first(path, specs, lambda leaf: self._passes(operand, path, leaf, runs), 2)
 
     def _passes(
@@ -134,17 +153,23 @@ class Solver:
         self, path: Path, specs: Iterator[TensorSpec], check: Callable[[torch.Tensor], bool], count: int
     ) -> list[TensorSpec]:
         found: list[TensorSpec] = []
-        started = time.monotonic()
-        until = min(started + self.trace.allowance - self.trace.replaying, self.trace.deadline)
+        started = time.thread_time()  # of this thread alone, so that a busy machine finds no less
+        until = started + self.trace.allowance - self.trace.replaying
+        is_free = self.draft.at(path).free
         for tried, spec in enumerate(specs):
-            if len(found) >= count or tried > REPLAYS or time.monotonic() > until:
+            if (
+                len(found) >= count
+                or tried > REPLAYS
+                or time.thread_time() > until
+                or time.monotonic() > self.trace.deadline
+            ):
                 break
-            if spec.shape and self.batch not in spec.shape[:2]:
+            if not is_free and spec.shape and self.batch not in spec.shape[:2]:
                 continue
             is_new = self.draft.with_spec(path, spec) not in self.seen
             if is_new and check(draw_tensor(spec, FEW.manual_seed(0))):
                 found.append(spec)
-        self.trace.replaying += time.monotonic() - started
+        self.trace.replaying += time.thread_time() - started
         return found
 
     def _keeps_batch(self, value: torch.Tensor, goal: Shape, rows: set[int]) -> bool:
@@ -165,7 +190,7 @@ class Solver:
         return rows
 
     def _goals(self, wanted: Expectation, name: str | None) -> tuple[Shape, ...]:
-        is_single = wanted.sequence and name is not None and any(n in name.lower() for n in SINGLE_NAMES)
+        is_single = wanted.sequence and name is not None and bool(SINGLE_NAMES.search(name.lower()))
         return tuple(sorted(wanted.shapes, key=len)) if is_single else wanted.shapes
 
     def is_reshaped(self, operand: torch.Tensor, path: Path) -> bool:
@@ -182,7 +207,18 @@ class Solver:
             if shape is not None and base is not node.spec:
                 yield replace(base, shape=shape)
             for candidate in preimages(goal, self.batch, reshaped, shape if base is node.spec else None):
+                if node.free and candidate and candidate[0] in (self.batch, 1):
+                    yield replace(base, shape=candidate[1:])
                 yield replace(base, shape=candidate)
+
+    def _as_told(self, path: Path, stop: Stop) -> Iterator[TensorSpec]:
+        """The sizes that the error's own message names, in the place of the leaf's."""
+        if isinstance(stop.error, IndexError):
+            return  # about ranks and positions, not sizes
+        sizes = tuple(n for n in told_sizes(stop.error) if n != self.batch)[:6]
+        known = current_spec(self.draft.at(path), self.batch)
+        for shape in resized(tuple(int(d) for d in known.shape), sizes):
+            yield replace(known, shape=shape)
 
     def _failing(self, path: Path, operand: torch.Tensor, others: list[Shape]) -> Iterator[TensorSpec]:
         node = self.draft.at(path)
@@ -197,7 +233,7 @@ class Solver:
         for candidate in dtypes[1:]:
             yield replace(candidate, shape=shape)
         if node.spec is None:
-            yield from (stand_in(rank, self.batch) for rank in (2, 3, 4, 5))
+            yield from (stand_in(rank, self.batch, node.free) for rank in (2, 3, 4, 5))
         for spec in dtypes:
             for other in others:
                 for found in preimages(other, self.batch, self.is_reshaped(operand, path), shape):
@@ -205,7 +241,23 @@ class Solver:
             if not others:
                 yield from (replace(spec, shape=s) for s in preimages(shape, self.batch, True, shape))
         ranks = (2, 3) if base.dtype == "int" else (2, 3, 4, 5)  # tokens of rank 4 would be a great many
-        yield from (replace(base, shape=stand_in(rank, self.batch).shape) for rank in ranks)
+        yield from (replace(base, shape=stand_in(rank, self.batch, node.free).shape) for rank in ranks)
+
+
+def told_sizes(error: Exception) -> list[int]:
+    """The numbers that an error's message names, where they may be sizes."""
+    return list(dict.fromkeys(n for n in map(int, SIZES_TOLD.findall(str(error))) if 0 < n <= LARGEST))
+
+
+def drafts_of_lengths(draft: Draft, error: Exception, batch: int) -> Iterator[Draft]:
+    """The drafts whose lengths are as long as what they met, where the error names both sizes."""
+    told = told_sizes(error)
+    for path, node in draft.leaves():
+        spec = current_spec(node, batch) if is_lengths(node) and node.kind == "tensor" else None
+        if spec is not None and spec.low in told:
+            for size in told:
+                if size not in (spec.low, batch):
+                    yield draft.with_spec(path, replace(spec, low=size, high=size + 1))
 
 
 def _bases(known: TensorSpec | None, wanted: Expectation) -> list[TensorSpec]:
@@ -227,13 +279,12 @@ def _bases(known: TensorSpec | None, wanted: Expectation) -> list[TensorSpec]:
 
 def _named_bases(node: Draft, wanted: Expectation) -> list[TensorSpec]:
     """Where the consumer says little, the leaf's name may say more."""
-    name = (node.name or "").lower()
+    if node.spec is None and is_lengths(node) and wanted.low is None:
+        return [TensorSpec((), "int", TIME, TIME + 1)]
     if node.spec is not None or not wanted.weak or wanted.kind == "int" or wanted.whole:
         return []
-    if "mask" in name:
-        return [TensorSpec((), "int", 0, 2)]
-    is_flag = name.startswith(("is_", "has_", "done", "terminated", "truncated"))
-    return [TensorSpec((), "float", 0, 2, whole=True)] if is_flag else []
+    prior = prior_of(node.name, rank=max(map(len, wanted.shapes), default=None))
+    return [prior] if prior else []
 
 
 def _put(value: Any, old: torch.Tensor, new: torch.Tensor) -> Any:

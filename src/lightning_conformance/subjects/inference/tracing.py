@@ -15,16 +15,21 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from lightning_conformance.subjects.code_reading import unpacked_next
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.outcome import OutOfTime, Private
 from lightning_conformance.subjects.inference.probes import OF_SEQUENCES, reveal_probe
 from lightning_conformance.subjects.inference.unchecked import is_safe, refuse_unsafe
-from lightning_conformance.subjects.inference.unpacking import names_unpacked_next
 
 Leaves = frozenset[Path]
 NONE: Leaves = frozenset()
 SHAPE_ONLY = {torch.Tensor.type_as, torch.Tensor.to, torch.Tensor.expand_as}  # first operand's values only
 ARGMAX = {torch.argmax, torch.Tensor.argmax, torch.max, torch.Tensor.max, torch.topk, torch.Tensor.topk}
+READING = {torch.Tensor.item, torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.__int__, torch.Tensor.__index__}
+# Their whole numbers are positions, whatever the operand is.
+POSITIONS = {torch.argsort, torch.Tensor.argsort, torch.sort, torch.Tensor.sort, *ARGMAX}
+BATCH_NAMES = {"b", "bs", "bsz", "batch", "batch_size", "n_batch", "num_batch", "batchsize"}
+RANK_GETTERS = {torch.Tensor.ndim.__get__, torch.Tensor.dim}  # type: ignore[attr-defined]
 SHAPE_GETTERS = {torch.Tensor.shape.__get__, torch.Tensor.size}  # type: ignore[attr-defined]
 
 
@@ -62,11 +67,29 @@ class Mismatch(Private):
 
 
 class RankRevealed(Private):
-    """The code unpacks a leaf's shape into so many names."""
+    """The code unpacks a leaf's shape into so many names, or asks for its rank.
 
-    def __init__(self, path: Path, change: int) -> None:
+    Args:
+        path: The leaf.
+        change: How many dimensions more it has, the more plausible number first.
+    """
+
+    def __init__(self, path: Path, *change: int) -> None:
         super().__init__(path, change)
         self.path, self.change = path, change
+
+
+class BatchPlaced(Private):
+    """The code unpacks a leaf's shape, and calls another dimension than the first that of the batch.
+
+    Args:
+        path: The leaf.
+        index: The dimension.
+    """
+
+    def __init__(self, path: Path, index: int) -> None:
+        super().__init__(path, index)
+        self.path, self.index = path, index
 
 
 def tensors_in(value: Any) -> Iterator[torch.Tensor]:
@@ -92,12 +115,20 @@ class Trace:
         leaves: The tensors fed, by path.
         stand_ins: Paths of the leaves that are not known yet.
         deadline: On ``time.monotonic``'s clock.
+        copies: The places that are like a path: the same one in all samples.
+        ranked: Leaves whose rank was asked for before.
+        batch: The batch size.
         allowance: Seconds that may go into replaying; ``replaying`` says how many have.
+
+    ``read`` holds the leaves whose values went into Python, where they may have become indices or keys.
     """
 
     leaves: dict[Path, torch.Tensor]
     stand_ins: Leaves
     deadline: float
+    copies: Callable[[Path], list[Path]]
+    ranked: Leaves = NONE
+    batch: int = 0
     tape: list[Operation] = field(default_factory=list)
     operations: int = 0
     stop: Stop | None = None
@@ -106,6 +137,7 @@ class Trace:
     allowance: float = 1.0
     replaying: float = 0.0
     used: set[Path] = field(default_factory=set)
+    read: set[Path] = field(default_factory=set)
     classes: dict[int, int] = field(default_factory=dict)
     _leaves_of: dict[int, Leaves] = field(default_factory=dict)
 
@@ -129,6 +161,8 @@ class Trace:
         if not origin:
             return
         self.used |= origin
+        if func in READING:
+            self.read |= origin
         outputs = tuple(tensors_in(result))
         if not outputs:
             return
@@ -136,7 +170,8 @@ class Trace:
         if func in ARGMAX:
             self._note_classes(args, kwargs, outputs[-1])
         for output in outputs:
-            if not isinstance(output, torch.nn.Parameter):
+            is_position = func in POSITIONS and not output.dtype.is_floating_point
+            if not isinstance(output, torch.nn.Parameter) and not (is_position and is_of_floats(args)):
                 self._leaves_of[id(output)] = origin
 
     def _note_classes(self, args: Any, kwargs: Any, indices: torch.Tensor) -> None:
@@ -165,7 +200,7 @@ class Trace:
 
     def twins(self, path: Path) -> list[Path]:
         """The leaf, and those unknown ones of the same sequence that are joined with it as they are: views, frames."""
-        alike = [path]
+        alike = self.copies(path)
         if path in self.stand_ins:
             for operation in self.tape:
                 joined = operation.args[0] if operation.func in OF_SEQUENCES and operation.args else ()
@@ -179,13 +214,18 @@ class Trace:
         return self._way_to(target, path)
 
     def _way_to(self, target: torch.Tensor, path: Path) -> list[Operation]:
-        needed, way = {id(target)}, []
+        needed, way, mine = {id(target)}, [], set(self.copies(path))
         for operation in reversed(self.tape):
-            mine = any(id(o) in needed for o in operation.outputs)
-            if mine and any(path in self.leaves_of(t) for t in tensors_in((operation.args, operation.kwargs))):
+            is_needed = any(id(o) in needed for o in operation.outputs)
+            if is_needed and any(mine & self.leaves_of(t) for t in tensors_in((operation.args, operation.kwargs))):
                 way.append(operation)
                 needed.update(id(t) for t in tensors_in((operation.args, operation.kwargs)))
         return way[::-1]
+
+
+def is_of_floats(args: tuple[Any, ...]) -> bool:
+    """Whether a function's first operand holds floats."""
+    return bool(args) and isinstance(args[0], torch.Tensor) and args[0].dtype.is_floating_point
 
 
 def _substituted(value: Any, known: dict[int, torch.Tensor]) -> Any:
@@ -218,6 +258,7 @@ class TracingMode(TorchFunctionMode):
             raise OutOfTime
         reveal_probe((args, kwargs), func)
         self._note_shape(func, args)
+        self._note_rank(func, args)
         self.judge(func, args, kwargs)
         try:
             refuse_unsafe(func, args, kwargs)
@@ -240,6 +281,22 @@ class TracingMode(TorchFunctionMode):
         path = next(iter(origin))
         self.trace.used.add(path)
         self.trace.last_shape = (path, args[0].dim())
-        count = names_unpacked_next(sys._getframe(2))
-        if count is not None and count != args[0].dim() and path in self.trace.stand_ins:
+        unpacked = unpacked_next(sys._getframe(2))
+        if unpacked is None or unpacked.starred is not None:
+            return
+        count = len(unpacked.names)
+        if count != args[0].dim() and path in self.trace.stand_ins:
             self.trace.throw(RankRevealed(path, count - args[0].dim()))
+        at = next((i for i, name in enumerate(unpacked.names) if (name or "").lower() in BATCH_NAMES), 0)
+        rows = self.trace.batch
+        if at and args[0] is self.trace.leaves[path] and args[0].shape[0] == rows != args[0].shape[at]:
+            self.trace.throw(BatchPlaced(path, at))
+
+    def _note_rank(self, func: Any, args: Any) -> None:
+        """An input whose rank is asked for is seldom one number a sample."""
+        if func not in RANK_GETTERS or not self.trace.leaves:
+            return
+        first, leaf = next(iter(self.trace.leaves.items()))
+        is_open = first in self.trace.stand_ins and first not in self.trace.ranked
+        if is_open and args[0] is leaf and leaf.dim() == 1:
+            self.trace.throw(RankRevealed(first, 1, 0))
