@@ -36,7 +36,7 @@ class SpeechCommands(Adam):
         return loss
 
 
-@batch_of("float[B,1,22,?], int[B]<4", example="float[B,1,22,128], int[B]<4")
+@batch_of("float[B,1,?,?], int[B]<4", example="float[B,1,22,128], int[B]<4")
 class EegNet(LightningModule):
     def __init__(self, channels: int = 22, n_classes: int = 4, f1: int = 4, depth: int = 2):
         super().__init__()
