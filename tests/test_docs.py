@@ -135,7 +135,7 @@ def test_commands_of_the_page_pass(page, usage, items):
 
 def test_what_usage_shows_as_inferred_is_inferred(usage, said):
     (usage.path / "conftest.py").unlink()
-    (shown,) = [line for line in command_lines(text_of(USAGE)) if line.startswith("  inferred")]
+    (shown,) = [line for line in command_lines(text_of(USAGE)) if line.startswith("  inferred    --lightning-batch")]
     assert shown in said(usage.run("--lightning-module=model.py:Model", usage.path / "data.py", batch="")).splitlines()
 
 

@@ -109,7 +109,7 @@ class PacksSequences(Adam):
 
 
 def test_lengths():
-    assert str(infer_batch(PacksSequences).spec) == "ids: int[B,7]<9, lengths: int[B] in 1..7, labels: int[B]<4"
+    assert str(infer_batch(PacksSequences).spec) == "ids: int[B,7]<9, lengths: int[B] in 1..7 falling, labels: int[B]<4"
 
 
 class Attributes(Small):

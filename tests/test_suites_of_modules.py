@@ -12,6 +12,7 @@ LEGITIMATE = list(cases("legitimate", "LEGITIMATE"))
 
 # What the fault looks like without a batch, where that is not what it looks like with one.
 NOT_WITHOUT_BATCH = {
+    "EmptyMask": "the batches that are made hold every token, the mask among them",
     "AdjacencyFirst": "nothing tells the number of nodes from the batch size",
     "LeftoverOptimizerIndex": "Lightning 2.0 meets the error while the batch is sought, with no line of the user's",
     "OldOptimizerStepSignature": "the error is met while the batch is sought, and has no line of the user's",

@@ -24,6 +24,10 @@ class KitError(Exception):
         return f"{self.message}\n{self.advice}" if self.advice else self.message
 
 
+class Signal(BaseException):
+    """What the kit throws through the user's code; no ``except Exception`` there may swallow it."""
+
+
 class UsageError(KitError):
     """The user's words are wrong: an unknown option value, a target that does not exist. Exit code 4."""
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from lightning_conformance.errors import Signal
+
 Path = tuple[str, ...]
 
 # Sizes are all different, so that one of them in an error message tells which it is.
@@ -23,7 +25,7 @@ SIZES = {
 }
 
 
-class WrongGuess(BaseException):
+class WrongGuess(Signal):
     """A guessed value knows by how it is used that it is the wrong one.
 
     No ``Exception``, so that neither the user's ``except Exception`` nor a search for batches holds it.

@@ -30,7 +30,7 @@ from lightning_conformance.subjects.inference.solving import Solver, current_spe
 from lightning_conformance.subjects.inference.tracing import Mismatch, Trace, TracingMode
 
 RESHAPES = {torch.Tensor.view, torch.Tensor.reshape, torch.reshape}
-REPLAYING, REPLAYING_AT_ONCE = 5.0, 1.0  # seconds
+REPLAYING, REPLAYING_AT_ONCE = 3.0, 0.5  # seconds
 BROADCAST = "Using a target size"
 
 

@@ -96,7 +96,7 @@ class Draft:
     @property
     def has_choices(self) -> bool:
         """Whether something was left out or denied, so that another answer may lead elsewhere."""
-        return bool(self.optional or self.denied) or any(child.has_choices for _, child in self.children)
+        return bool(self.optional or self.denied or self.claims) or any(child.has_choices for _, child in self.children)
 
     def leaves(self, path: Path = ()) -> Iterator[tuple[Path, Draft]]:
         """Path and node of every leaf, left to right."""

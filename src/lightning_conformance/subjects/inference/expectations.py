@@ -43,7 +43,7 @@ class Expectation:
         """Whether shape, kind and range of a concrete operand will do."""
         if not self.accepts(tuple(tensor.shape)) or not self._kind_fits(tensor.dtype):
             return False
-        if self.low is None or self.high is None or not tensor.numel():
+        if self.low is None or self.high is None or not tensor.numel() or tensor.dtype.is_complex:
             return True
         low, high = float(tensor.min()), float(tensor.max())
         is_whole = not tensor.dtype.is_floating_point

@@ -14,13 +14,14 @@ from typing import Any
 import torch
 
 from lightning_conformance.deadline import RunTimeout
+from lightning_conformance.errors import Signal
 from lightning_conformance.lightning_api import LightningPackage
-from lightning_conformance.subjects.inference.outcome import LeaveFit, Private
+from lightning_conformance.subjects.inference.outcome import LeaveFit
 from lightning_conformance.subjects.inference.restoring import process_as_before
 from lightning_conformance.subjects.inference.steps import START_HOOKS, TRAINING, StepPlace
 
 BEFORE_TRANSFER = "_on_before_batch_transfer"
-PASSED_ON = (KeyboardInterrupt, GeneratorExit, RunTimeout, Private)
+PASSED_ON = (KeyboardInterrupt, GeneratorExit, RunTimeout, Signal)
 
 
 class _Absorbing:

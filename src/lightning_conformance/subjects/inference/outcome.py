@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lightning_conformance.errors import SubjectError
+from lightning_conformance.errors import Signal, SubjectError
 from lightning_conformance.subjects.batch_spec import BatchSpec
 
 
@@ -41,7 +41,7 @@ class ModuleOwnError(SubjectError):
         self.spec = spec
 
 
-class Private(BaseException):
+class Private(Signal):
     """Base of what the search throws through the user's code; no `except Exception` there may swallow it."""
 
 

@@ -159,7 +159,7 @@ def _answers(node: Draft, revealed: Revealed) -> Iterator[Draft]:
     kinds = revealed.names
     no = replace(node, denied=node.denied | set(kinds))
     kinds = [kind for kind in kinds if kind != "list" or "tuple" not in kinds]
-    yes = [replace(node, kind="tensor") if kind == "tensor" else replace(node, claims=kind) for kind in kinds]
+    yes = [replace(node, kind="tensor" if kind == "tensor" else node.kind, claims=kind) for kind in kinds]
     is_likely = "tensor" in kinds or ({"list", "tuple"} & set(kinds) and not revealed.path)
     yield from [*yes, no] if is_likely else [no, *yes]
 
