@@ -135,8 +135,8 @@ class _Comparison:
         for key, child in expected.items:
             if key in there:
                 result += self.compare(child, there.pop(key), (*path, key))
-            elif not self._is_free(child, (*path, key)):
-                result.append(f"{_place((*path, key))} is missing")
+            elif child != LiteralSpec(None) and not self._is_free(child, (*path, key)):
+                result.append(f"{_place((*path, key))} is missing")  # what is None may as well be left out
         return result + [f"{_place((*path, key))} does not belong there" for key in there]
 
     def _by_position(self, expected: TupleSpec | ListSpec, found: Node, path: Path) -> list[str]:

@@ -257,3 +257,9 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert "| inference_modules/LinearClassifier | yes | yes | yes | 0 |" in out
     written = json.loads(rows.read_text())
     assert [row["name"] for row in written] == names and all(row["agrees"] for row in written)
+
+
+def test_a_part_that_is_none_may_be_left_out():
+    expected = parse_batch_spec("{x: float[8,3], weights: none}").root
+    assert disagreements(expected, parse_batch_spec("{x: float[B,3]}").root) == []
+    assert disagreements(expected, parse_batch_spec("{weights: none}").root) != []

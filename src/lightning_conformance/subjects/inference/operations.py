@@ -123,15 +123,15 @@ def _elementwise(context: Context, args: Any, kwargs: Any) -> Found:
 
 
 def _like_partner(context: Context, partner: torch.Tensor) -> Expectation:
-    shape = tuple(partner.shape)
+    shape, is_whole = tuple(partner.shape), not (partner.is_floating_point() or partner.is_complex())
     if partner.dtype == torch.bool:
         return exactly(shape, kind="any", low=0, high=2, whole=True)
-    if not partner.dtype.is_floating_point and len(shape) == 1 and not context.has_leaf(partner) and shape[0] > 1:
+    if is_whole and len(shape) == 1 and not context.has_leaf(partner) and shape[0] > 1:
         # A row of numbers, an `arange` say, that each sample's own number is compared with.
         column = (context.batch, 1)
         accepts: Callable[[Shape], bool] = lambda s: s == column or _broadcasts(s, shape)  # noqa: E731
         return Expectation((column, (context.batch, *shape)), accepts, "int", low=0, high=int(partner.max()) + 1)
-    if not partner.dtype.is_floating_point:
+    if is_whole:
         return exactly(shape, kind="int", low=0, high=context.classes(partner) or 2)
     if context.has_leaf(partner) or (shape[0] == context.batch and partner.requires_grad):
         reduced = (shape, *((*shape[:i], *[1] * (len(shape) - i)) for i in range(len(shape) - 1, 0, -1)))
