@@ -53,7 +53,7 @@ def test_expectation_is_right(cls):
 @pytest.mark.parametrize("cls", list(classes()))
 def test_batch_is_found(cls):
     torch.manual_seed(0)
-    found = infer_batch(cls, budget_seconds=10.0)
+    found = infer_batch(cls, budget_seconds=10.0 if cls.__name__ in NOT_YET else 60.0)
     assert pattern_disagreements(UNSEEN[cls].patterns, found.spec.root) == [], str(found.spec)
     generator = torch.Generator().manual_seed(1)
     fit(cls(), [found.spec.generate(generator=generator) for _ in range(3)])
