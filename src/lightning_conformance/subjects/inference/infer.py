@@ -33,6 +33,7 @@ from lightning_conformance.subjects.inference.spelling import describe_draft, sp
 from lightning_conformance.subjects.inference.steps import StepPlace
 from lightning_conformance.subjects.tracebacks import user_frames
 
+FIRST_SHARE = 0.6  # of the time, for the first batch size
 BATCH_SIZES = (5, 8)  # a prime first; an even one where the module splits the batch
 # Operations end a step at the budget's end; the alarm, for what has none, does not ring while that is cleaned up.
 GRACE = 1.0
@@ -141,8 +142,10 @@ class _Run:
     def _search_sizes(self, folder: str) -> Inference | None:
         """Search with one batch size after the other, on one instance each."""
         for size in BATCH_SIZES:
+            now = time.monotonic()
+            until = self.deadline if size == BATCH_SIZES[-1] else now + FIRST_SHARE * (self.deadline - now)
             for batch_idx in (0, 1):
-                found = self._search(size, folder, batch_idx)
+                found = self._search(size, folder, until, batch_idx)
                 verified = found and self.verify(found, folder)
                 if verified is not None:
                     return verified
@@ -153,14 +156,14 @@ class _Run:
         return None
 
     @process_as_before()
-    def _search(self, size: int, folder: str, batch_idx: int = 0) -> Inference | None:
+    def _search(self, size: int, folder: str, until: float, batch_idx: int) -> Inference | None:
         module = self.build()
         package = _package(module)
         doubts: list[str] = []
 
         def body(live: LiveStep) -> None:
             live.rest = (batch_idx, *live.rest[1:]) if live.rest else ()
-            attempts = Attempts(live, size, self.deadline)
+            attempts = Attempts(live, size, until)
             start = drafts_of(self.seed, size)[self.start] if self.seed else None
             search = Search(attempts, self.budget - self.count, self.examples, start)
             self.reports.append(search.report)
@@ -169,6 +172,10 @@ class _Run:
                 if search.report.best is not None:
                     search.report.best = polished(attempts, search.report.best)
                     doubts.extend(insensitive(attempts, search.report.best))
+            except OutOfTime:
+                if time.monotonic() >= self.deadline:
+                    raise
+                # Only this batch size's share is used up.
             finally:
                 self.count += attempts.count
 
