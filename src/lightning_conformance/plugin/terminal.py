@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from lightning_conformance.plugin.freezing import freeze
-from lightning_conformance.plugin.outcomes import gather
+from lightning_conformance.plugin.reports import annotation_lines
 from lightning_conformance.plugin.state import state_of
+from lightning_conformance.reporting.outcomes import OUTCOMES, outcome_of
 
 _GUESSED = ("  guessed", "  inferred", "  doubt")
 TRAIN = "train"
-_ORDER = ("passed", "failed", "not applicable", "inconclusive")
+_WORDS = {"expected": "expected to fail"}
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -33,13 +33,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
     """Tell what was checked."""
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            if isinstance(report, pytest.TestReport):
-                gather(config, report)
     state = state_of(config)
     found = list(state.reports.values())
-    if not found and not state.settings.freeze:
+    if not found and not state.written:
         return
     write = terminalreporter.write_line
     terminalreporter.section("lightning-conformance")
@@ -47,9 +43,8 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
         write(line)
     if found and config.get_verbosity() >= 0:
         write(recordings_line(state.made))
-    if state.settings.freeze:
-        for line in freeze(config):
-            write(line)
+    for line in (*state.written, *annotation_lines(config)):
+        write(line)
 
 
 def recordings_line(made: dict[str, int]) -> str:
@@ -92,13 +87,19 @@ def summary(found: list[dict[str, Any]], verbosity: int) -> Iterator[str]:
 
 
 def _census(verdicts: list[dict[str, Any]]) -> str:
-    counted = Counter(v["outcome"] for v in verdicts)
-    told = ", ".join(f"{counted[outcome]} {outcome}" for outcome in _ORDER if counted[outcome])
-    return f"{_counted(len(verdicts), 'check')}: {told}"
+    from lightning_conformance.checks import all_checks
+
+    counted = Counter(map(outcome_of, verdicts))
+    told = [f"{counted[outcome]} {_WORDS.get(outcome, outcome)}" for outcome in OUTCOMES if counted[outcome]]
+    if left_out := len(all_checks()) - len(verdicts):
+        told.append(f"{left_out} deselected")
+    return f"{_counted(len(verdicts), 'check')}: {', '.join(told)}"
 
 
 def _attention(verdicts: list[dict[str, Any]]) -> Iterator[str]:
     for verdict in verdicts:
+        if verdict["expected"]:
+            yield f"  expected    {verdict['check']}: {verdict['expected']}"
         if verdict["reason"]:
             yield f"  {verdict['outcome']:<11} {verdict['check']}: {verdict['reason']}"
         for finding in verdict["findings"]:
