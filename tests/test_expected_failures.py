@@ -151,3 +151,15 @@ def test_a_file_that_is_no_baseline_is_an_error(kit, baseline, text):
     code, said = baseline()
     assert code == 4
     assert "known.json cannot be read" in said
+
+
+def test_the_modules_own_file_may_say_it(kit, said):
+    kit.module(
+        """
+        class Old(Faulty):
+            lightning_conformance = {"expected_failures": {"loss_returned": "old", "weights_update": "the same"}}
+        """
+    )
+    result = kit.run("--lightning-module=model.py:Old")
+    assert result.ret == 0
+    assert "expected    loss_returned: old" in said(result)

@@ -167,7 +167,10 @@ def _read_requests(config: pytest.Config, table: Mapping[str, Any], train_loss: 
     for request, line in zip(listed, lines, strict=True):
         request.line = line
     tables = (word for module in table.get("modules", []) for word in module_words(module))
-    configured = [*listed, *_requests(tables, config.rootpath, train_loss, defaults)]
+    in_tables = _requests(tables, config.rootpath, train_loss, defaults)
+    for number, request in enumerate(in_tables):
+        request.number = number
+    configured = [*listed, *in_tables]
     for request in configured:
         # The command line wins.
         _apply(request, for_all)

@@ -44,14 +44,15 @@ class Choice:
         """Why a check is expected to fail; None where it is not."""
         return self.expect.get(f"{environment}::{check}", self.expect.get(check))
 
-    def copy(self) -> Choice:
-        """Another one that says the same."""
-        return Choice([*self.select], [*self.ignore], {**self.expect})
-
 
 @dataclass
 class Request:
-    """What the user asked for about one module, still words; ``line`` is that of the ini file which says so."""
+    """What the user asked for about one module, still words.
+
+    Args:
+        line: The line of the ini file which says so; empty where none does.
+        number: The place among the tables of ``pyproject.toml`` of the one which says so; None where none does.
+    """
 
     target: Target
     init: list[str] = field(default_factory=list)
@@ -60,6 +61,7 @@ class Request:
     val_batch: str | None = None
     train_loss: str = ""
     line: str = ""
+    number: int | None = None
     choice: Choice = field(default_factory=Choice)
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lightning_conformance.plugin.settings import Choice, Settings
+
 if TYPE_CHECKING:
     from lightning_conformance.environments import Environment
-    from lightning_conformance.plugin.settings import Choice, Settings
     from lightning_conformance.plugin.specs import RememberedSpecs
     from lightning_conformance.plugin.store import RecordingStore
     from lightning_conformance.reporting.known import Baseline
@@ -67,7 +68,9 @@ class State:
 
     def choice(self, subject: Subject) -> Choice:
         """Which checks judge a subject, and which of them are expected to fail."""
-        return self._choices.get(subject.label, self.settings.choice)
+        said = self._choices.get(subject.label, self.settings.choice)
+        declared = _declared_failures(subject)
+        return said if not declared else Choice(said.select, said.ignore, {**declared, **said.expect})
 
     @cached_property
     def specs(self) -> RememberedSpecs:
@@ -117,6 +120,17 @@ class State:
         from lightning_conformance.plugin.store import RecordingStore
 
         return RecordingStore(self.shared)
+
+
+def _declared_failures(subject: Subject) -> dict[str, str]:
+    """What the module's own file says of failures; nothing where that file cannot be read."""
+    from lightning_conformance.errors import SubjectError
+
+    try:
+        said = subject.declared.expected_failures or {}
+    except SubjectError:
+        return {}
+    return {str(check): str(reason) for check, reason in said.items()}
 
 
 def _same(one: Subject, other: Subject) -> bool:
