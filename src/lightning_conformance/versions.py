@@ -62,8 +62,8 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lightning_conformance",
-        description="Run the checks on several releases of Lightning, each in an environment that tox makes, and print a "
-        "table. What follows -- is given to pytest, for example --lightning-module=model.py:Model.",
+        description="Run the checks on several releases of Lightning, each in an environment that tox makes, and print "
+        "a table. What follows -- is given to pytest, for example --lightning-module=model.py:Model.",
     )
     parser.add_argument("command", choices=["versions"])
     oldest, newest = (".".join(map(str, release)) for release in (OLDEST_VERIFIED, NEWEST_VERIFIED))

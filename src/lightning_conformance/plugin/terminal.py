@@ -15,6 +15,7 @@ from lightning_conformance.reporting.outcomes import OUTCOMES, outcome_of
 
 _GUESSED = ("  guessed", "  inferred", "  doubt")
 TRAIN = "train"
+_FEW = 3
 _WORDS = {"expected": "expected to fail"}
 
 
@@ -71,7 +72,7 @@ def summary(found: list[dict[str, Any]], verbosity: int) -> Iterator[str]:
 
     Args:
         found: What was reported of each item.
-        verbosity: pytest's: below 0 a line a subject and environment, above 0 also what passed.
+        verbosity: pytest's: below 0 a line a subject and environment, above 0 also why checks do not apply.
     """
 
     def cell(data: dict[str, Any]) -> tuple[str, str]:
@@ -83,7 +84,7 @@ def summary(found: list[dict[str, Any]], verbosity: int) -> Iterator[str]:
         # What was guessed is told however quiet the run is.
         yield from (line for line in verdicts[0]["provenance"] if verbosity >= 0 or line.startswith(_GUESSED))
         if verbosity >= 0:
-            yield from _attention(verdicts)
+            yield from _attention(verdicts, verbosity)
 
 
 def _census(verdicts: list[dict[str, Any]]) -> str:
@@ -96,13 +97,24 @@ def _census(verdicts: list[dict[str, Any]]) -> str:
     return f"{_counted(len(verdicts), 'check')}: {', '.join(told)}"
 
 
-def _attention(verdicts: list[dict[str, Any]]) -> Iterator[str]:
+def _attention(verdicts: list[dict[str, Any]], verbosity: int) -> Iterator[str]:
+    """What did not simply pass or fail: reasons, each told once, and findings of checks that passed."""
     for verdict in verdicts:
         if verdict["expected"]:
             yield f"  expected    {verdict['check']}: {verdict['expected']}"
-        if verdict["reason"]:
-            yield f"  {verdict['outcome']:<11} {verdict['check']}: {verdict['reason']}"
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for verdict in verdicts:
+        if verdict["reason"] and (verbosity > 0 or verdict["outcome"] != "not applicable"):
+            reasons.setdefault((verdict["outcome"], verdict["reason"]), []).append(verdict["check"])
+    for (outcome, reason), checks in sorted(reasons.items()):
+        yield f"  {outcome:<11} {_names(checks, verbosity)}: {reason}"
+    for verdict in verdicts:
         for finding in verdict["findings"]:
             if finding["severity"] != "error" and verdict["outcome"] == "passed":
                 yield f"  {verdict['check']}"
                 yield from (f"  {line}".rstrip() for line in finding["text"].splitlines())
+
+
+def _names(checks: list[str], verbosity: int) -> str:
+    """The names of a few checks, the number of many."""
+    return ", ".join(checks) if verbosity > 0 or len(checks) <= _FEW else _counted(len(checks), "check")
