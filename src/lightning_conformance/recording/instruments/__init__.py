@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from lightning_conformance.recording.instruments.base import Instrument, Run
+from lightning_conformance.recording.instruments.costly import CostlyWatch
+from lightning_conformance.recording.instruments.held import HeldWatch
 
-INSTRUMENTS: tuple[type[Instrument], ...] = ()
+INSTRUMENTS: tuple[type[Instrument], ...] = (HeldWatch, CostlyWatch)
 
 __all__ = ["INSTRUMENTS", "Instrument", "Run"]
