@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.source import find_attribute_assignment, line_of, method_tree, step_methods
 from lightning_conformance.checks.verdict import Finding, NotApplicable
 from lightning_conformance.checks.wording import count
+from lightning_conformance.recording.events_operations import GraphsAlive
 from lightning_conformance.recording.events_state import EarlierGraphReached, Held
 from lightning_conformance.recording.model import BackwardRan, HookCalled, Place, Recording
 
@@ -64,12 +66,13 @@ def loss_is_of_this_batch(recording: Recording) -> Iterator[Finding]:
 def _how_to_cut(recording: Recording, path: str) -> str:
     place = _assigned_in_step(recording, path)
     line = place.source.strip() if place else ""
-    if _attribute(path) in re.findall(r"self\.(\w+)", line.partition("=")[2]) and "," not in line.partition("=")[0]:
+    if attribute_of(path) in re.findall(r"self\.(\w+)", line.partition("=")[2]) and "," not in line.partition("=")[0]:
         return f"{path} = (...).detach()  # return the loss of this batch alone"
     return f"{path} = ....detach()  # keep the value across batches, not its graph"
 
 
-def _attribute(path: str) -> str:
+def attribute_of(path: str) -> str:
+    """The attribute that a path such as ``self.head.cache['x']`` begins with, without its owner."""
     return path.removeprefix("self.").partition("[")[0].rpartition(".")[2]
 
 
@@ -77,7 +80,7 @@ def _assigned_in_step(recording: Recording, path: str) -> Place | None:
     methods = [name for name in recording.methods if name not in ("__init__", "setup", "configure_optimizers")]
     steps = step_methods(recording)
     ordered = [*steps, *(name for name in methods if name not in steps)]
-    name = _attribute(path)
+    name = attribute_of(path)
     return find_attribute_assignment(recording, ordered, {name}) or added_to(recording, name)
 
 
@@ -109,8 +112,8 @@ def _with_dot(text: str) -> str:
     return f"{text}."
 
 
-@check(family="memory", severity="warning", since="0.2.0")
-def containers_do_not_grow(recording: Recording) -> Iterator[Finding]:
+@check(family="memory", severity="warning", since="0.2.0", regimes=("train", "operations"))
+def containers_do_not_grow(recording: Recording, operations: Recording) -> Iterator[Finding]:
     """Nothing that the module keeps while it trains grows with every batch.
 
     ## What it does
@@ -134,12 +137,15 @@ def containers_do_not_grow(recording: Recording) -> Iterator[Finding]:
 
     ## Known problems
     A container that the code keeps short (`deque(maxlen=...)`, `pop`, a comparison of its length) is left alone. Plain
-    numbers are, too. What grows in validation alone is a matter of its metric.
+    numbers are, too. What grows in validation alone is a matter of its metric; what keeps activations is reported by
+    `graph_is_released`.
     """
     trained = [event for event in recording.all(Held) if event.at.stage == "train"]
     epochs = len({step.at.epoch for step in recording.steps})
     if len(recording.steps) < 3:
         raise NotApplicable("fewer than three batches were trained on")
+    if graphs_that_stay(operations, recording.automatic)[0]:
+        trained = [event for event in trained if not event.graphs]
     for path in dict.fromkeys(event.path for event in trained):
         seen = [event for event in trained if event.path == path]
         found = _growing(recording, path, seen, epochs)
@@ -147,12 +153,31 @@ def containers_do_not_grow(recording: Recording) -> Iterator[Finding]:
             yield found
 
 
+def graphs_that_stay(operations: Recording, automatic: bool) -> tuple[int, bool]:
+    """Of how many steps the activations are in memory at once, and whether they are still there in the end.
+
+    Returns:
+        Zero where each step's activations are let go, or where a later backward pass may need them.
+    """
+    seen = list(operations.all(GraphsAlive))
+    if not seen:
+        return 0, False
+    steps = len(seen[-1].saved)
+    lasting = sum(1 for alive in seen[-1].saved if alive)
+    if lasting >= max(3, steps - 2):
+        return lasting, True
+    ends = {event.at.epoch: event for event in seen if event.at.stage == "train"}
+    peak = max((sum(1 for alive in event.saved if alive) for event in ends.values()), default=0)
+    in_epoch = steps // max(1, len(ends))
+    return (peak, False) if automatic and peak >= max(3, in_epoch - 1) else (0, False)
+
+
 def _growing(recording: Recording, path: str, seen: list[Held], epochs: int) -> Finding | None:
     last, batches = seen[-1], len({(step.at.epoch, step.at.batch) for step in recording.steps})
-    place = added_to(recording, _attribute(path)) or _assigned_in_step(recording, path) or last.place
+    place = added_to(recording, attribute_of(path)) or _assigned_in_step(recording, path) or last.place
     if last.kind == "Tensor" or last.kind == "Parameter":
         nodes = [event.nodes for event in seen]
-        if len(seen) < batches - 1 or not all(b > a for a, b in zip(nodes, nodes[1:], strict=False)):
+        if len(seen) < batches - 1 or not all(b > a for a, b in pairwise(nodes)):
             return None
         return Finding(
             f"the graph behind `{path}` grew from {nodes[0]} to {count(nodes[-1], 'node')} in "
@@ -163,7 +188,7 @@ def _growing(recording: Recording, path: str, seen: list[Held], epochs: int) -> 
             "warning",
         )
     lengths = [event.length for event in seen]
-    grew = all(b > a for a, b in zip(lengths, lengths[1:], strict=False)) and len(seen) >= batches - 1
+    grew = all(b > a for a, b in pairwise(lengths)) and len(seen) >= batches - 1
     if last.graphs and not grew and _grows_within_epochs(seen) and recording.automatic:
         return Finding(
             f"`{path}` keeps the graphs of all batches of an epoch: {count(max(lengths), 'item')} with "
@@ -173,7 +198,7 @@ def _growing(recording: Recording, path: str, seen: list[Held], epochs: int) -> 
             place,
             "advice",
         )
-    if not grew or epochs < 2 or last.bound or not last.tensors or kept_short(recording, _attribute(path)):
+    if not grew or epochs < 2 or last.bound or not last.tensors or kept_short(recording, attribute_of(path)):
         return None
     with_graph = "each with its graph" if last.graphs else "tensors that are never let go"
     return Finding(
@@ -189,7 +214,7 @@ def _growing(recording: Recording, path: str, seen: list[Held], epochs: int) -> 
 def _grows_within_epochs(seen: list[Held]) -> bool:
     epochs = {event.at.epoch for event in seen}
     each = [[event.graphs for event in seen if event.at.epoch == epoch] for epoch in epochs]
-    return all(len(one) > 2 and all(b > a for a, b in zip(one, one[1:], strict=False)) for one in each)
+    return all(len(one) > 2 and all(b > a for a, b in pairwise(one)) for one in each)
 
 
 def kept_short(recording: Recording, attribute: str) -> bool:

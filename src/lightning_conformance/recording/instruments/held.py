@@ -159,7 +159,8 @@ def _with_graph(value: Any) -> Iterator[torch.Tensor]:
 
 
 def _nodes(root: Any) -> set[Any]:
-    seen, stack = set(), [root]
+    seen: set[Any] = set()
+    stack = [root]
     while stack and len(seen) < _NODES:
         node = stack.pop()
         if node is not None and node not in seen:
