@@ -55,11 +55,29 @@ class LoaderTried(Seen):
     Args:
         entry: ``fit``, ``validate``, ``test`` or ``predict``.
         loader: The hook that gives the data, for example ``test_dataloader``.
-        batches: How many batches came, at most one; None where it failed.
         failure: What was raised.
+        empty: Why no batch came, where none did: ``drop_last``, ``None`` for a batch that is None, ``no samples``, or
+            ``unknown``.
     """
 
     entry: str
     loader: str
-    batches: int | None = None
     failure: Failure | None = None
+    empty: str = ""
+
+
+@dataclass(frozen=True)
+class PreparedState(Seen):
+    """``prepare_data`` assigned attributes that other methods read.
+
+    Args:
+        owner: Name of the class.
+        names: The attributes.
+        readers: The methods that read them.
+        place: The line that assigns the first of them, where that can be told.
+    """
+
+    owner: str
+    names: tuple[str, ...]
+    readers: tuple[str, ...]
+    place: Place | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lightning_conformance.recording.model import Recording
-from lightning_conformance.recording.regimes import ladder, operations, overfit, repeat
+from lightning_conformance.recording.regimes import ladder, operations, overfit, own_data, repeat
 from lightning_conformance.recording.regimes.base import DoesNotApply
 from lightning_conformance.recording.setup import Setup
 
@@ -16,6 +16,7 @@ REGIMES: dict[str, Callable[[Setup, Recording], Recording]] = {
     "ladder": ladder.record,
     "operations": operations.record,
     "overfit": overfit.record,
+    "own_data": own_data.record,
     "repeat": repeat.record,
 }
 
