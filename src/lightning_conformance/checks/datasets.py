@@ -144,6 +144,6 @@ def prepare_data_assigns_nothing(recording: Recording) -> Iterator[Finding]:
             f"{'reads' if len(event.readers) == 1 else 'read'}.",
             "prepare_data runs in one process only, and once for all of them: in the others the attribute is missing.",
             f"def setup(self, stage): self.{event.names[0]} = ...  # prepare_data only downloads",
-            event.place or recording.method_place("prepare_data"),
+            find_attribute_assignment(recording, ["prepare_data"], set(event.names)) or event.place,
             "warning",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lightning_conformance.checks.registry import check
-from lightning_conformance.checks.state import added_to, attribute_of, graphs_that_stay
+from lightning_conformance.checks.state import graphs_that_stay, kept_place
 from lightning_conformance.checks.verdict import Finding
 from lightning_conformance.checks.wording import count
 from lightning_conformance.recording.events_operations import GraphKept
@@ -90,7 +90,7 @@ def _holder(train: Recording) -> tuple[str, Place | None]:
     most = max(held, key=lambda event: (event.graphs, event.nodes), default=None)
     if most is None:
         return "", None
-    return most.path, added_to(train, attribute_of(most.path)) or most.place
+    return most.path, kept_place(train, most.path) or most.place
 
 
 @check(family="memory", severity="advice", since="0.2.0")

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.source import find_attribute_assignment, line_of, method_tree, step_methods
-from lightning_conformance.checks.verdict import Finding, NotApplicable
+from lightning_conformance.checks.verdict import Finding, NotApplicable, Severity
 from lightning_conformance.checks.wording import count
 from lightning_conformance.recording.events_operations import GraphsAlive
 from lightning_conformance.recording.events_state import EarlierGraphReached, Held
@@ -59,12 +59,12 @@ def loss_is_of_this_batch(recording: Recording) -> Iterator[Finding]:
             "An attribute carries the graph from batch to batch, and the backward pass of the earlier batch has freed "
             "it: Lightning runs one backward pass for each batch.",
             _how_to_cut(recording, path),
-            _assigned_in_step(recording, path) or first.place,
+            kept_place(recording, path) or first.place,
         )
 
 
 def _how_to_cut(recording: Recording, path: str) -> str:
-    place = _assigned_in_step(recording, path)
+    place = kept_place(recording, path)
     line = place.source.strip() if place else ""
     if attribute_of(path) in re.findall(r"self\.(\w+)", line.partition("=")[2]) and "," not in line.partition("=")[0]:
         return f"{path} = (...).detach()  # return the loss of this batch alone"
@@ -76,22 +76,23 @@ def attribute_of(path: str) -> str:
     return path.removeprefix("self.").partition("[")[0].rpartition(".")[2]
 
 
-def _assigned_in_step(recording: Recording, path: str) -> Place | None:
-    methods = [name for name in recording.methods if name not in ("__init__", "setup", "configure_optimizers")]
-    steps = step_methods(recording)
-    ordered = [*steps, *(name for name in methods if name not in steps)]
-    name = attribute_of(path)
-    return find_attribute_assignment(recording, ordered, {name}) or added_to(recording, name)
+def kept_place(recording: Recording, path: str) -> Place | None:
+    """The line, outside of ``__init__``, that assigns an attribute or adds to it."""
+    steps, name = step_methods(recording), attribute_of(path)
+    others = [each for each in recording.methods if each not in (*steps, "__init__", "setup", "configure_optimizers")]
+    for method in (*steps, *others):
+        place = find_attribute_assignment(recording, [method], {name}) or _added_to(recording, name, method)
+        if place is not None:
+            return place
+    return None
 
 
-def added_to(recording: Recording, attribute: str, methods: list[str] | None = None) -> Place | None:
-    """The first line that adds to a container among the attributes of ``self``."""
-    steps = step_methods(recording)
-    for name in methods or [*steps, *(name for name in recording.methods if name not in steps)]:
-        tree = method_tree(recording.methods[name])
-        for node in ast.walk(tree) if tree and name != "__init__" else ():
-            if isinstance(node, (ast.Call, ast.Assign, ast.AugAssign)) and _adds(node, attribute):
-                return line_of(recording.methods[name], node)
+def _added_to(recording: Recording, attribute: str, method: str) -> Place | None:
+    """The first line of a method that adds to a container among the attributes of ``self``."""
+    tree = method_tree(recording.methods[method])
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, (ast.Call, ast.Assign, ast.AugAssign)) and _adds(node, attribute):
+            return line_of(recording.methods[method], node)
     return None
 
 
@@ -112,14 +113,15 @@ def _with_dot(text: str) -> str:
     return f"{text}."
 
 
-@check(family="memory", severity="warning", since="0.2.0", regimes=("train", "operations"))
+@check(family="memory", since="0.2.0", regimes=("train", "operations"))
 def containers_do_not_grow(recording: Recording, operations: Recording) -> Iterator[Finding]:
     """Nothing that the module keeps while it trains grows with every batch.
 
     ## What it does
     Looks at the lists, dicts and other containers among the module's attributes, and at tensors that have a graph,
-    after each training batch. One that grows in every batch and is not emptied between epochs is reported: as a
-    warning where it holds graphs, as advice where it holds tensors or is emptied when the epoch ends.
+    after each training batch. One that grows in every batch and is not emptied between epochs is reported: as an
+    error where it holds outputs with their graphs, as a warning where it holds losses with theirs, as advice where it
+    holds tensors alone or is emptied when the epoch ends.
 
     ## Why is this bad
     A tensor with a graph keeps everything that was needed to compute it; a run of a million batches keeps a million
@@ -174,7 +176,7 @@ def graphs_that_stay(operations: Recording, automatic: bool) -> tuple[int, bool]
 
 def _growing(recording: Recording, path: str, seen: list[Held], epochs: int) -> Finding | None:
     last, batches = seen[-1], len({(step.at.epoch, step.at.batch) for step in recording.steps})
-    place = added_to(recording, attribute_of(path)) or _assigned_in_step(recording, path) or last.place
+    place = kept_place(recording, path) or last.place
     if last.kind == "Tensor" or last.kind == "Parameter":
         nodes = [event.nodes for event in seen]
         if len(seen) < batches - 1 or not all(b > a for a, b in pairwise(nodes)):
@@ -207,8 +209,15 @@ def _growing(recording: Recording, path: str, seen: list[Held], epochs: int) -> 
         "It is added to in every batch, and nothing empties it.",
         f"{path}.append(value.item())  # or .detach(), and {path}.clear() in on_train_epoch_end",
         place,
-        "warning" if last.graphs else "advice",
+        _level(last),
     )
+
+
+def _level(held: Held) -> Severity:
+    """A graph keeps what it was computed from, and an output with one is large itself."""
+    if not held.graphs:
+        return "advice"
+    return "error" if held.elements > 1 else "warning"
 
 
 def _grows_within_epochs(seen: list[Held]) -> bool:

@@ -21,6 +21,7 @@ class Held(Seen):
         tensors: How many of the items are tensors, or hold one.
         graphs: How many of them have a graph.
         nodes: Size of the graph behind the newest of them, as far as it was followed.
+        elements: Elements of the newest tensor among them that has a graph.
         place: The line that first assigns the attribute, where that can be told.
     """
 
@@ -31,6 +32,7 @@ class Held(Seen):
     tensors: int = 0
     graphs: int = 0
     nodes: int = 0
+    elements: int = 0
     place: Place | None = None
 
 

@@ -91,15 +91,18 @@ class HeldWatch(Instrument):
         if isinstance(value, torch.Tensor):
             if value.grad_fn is None:
                 return None
-            return Held(now, path, type(value).__name__, 1, None, 1, 1, len(_nodes(value.grad_fn)), place)
+            return Held(
+                now, path, type(value).__name__, 1, None, 1, 1, len(_nodes(value.grad_fn)), value.numel(), place
+            )
         if not value:
             return None
         items = list(_newest(value))
-        graphs = [tensor.grad_fn for item in items for tensor in islice(_with_graph(item), 1)]
+        graphs = [tensor for item in items for tensor in islice(_with_graph(item), 1)]
         tensors = sum(any(True for _ in _tensors(item)) for item in items)
         bound = value.maxlen if isinstance(value, deque) else None
-        nodes = len(_nodes(graphs[-1])) if graphs else 0
-        return Held(now, path, type(value).__name__, len(value), bound, tensors, len(graphs), nodes, place)
+        nodes = len(_nodes(graphs[-1].grad_fn)) if graphs else 0
+        elements = graphs[-1].numel() if graphs else 0
+        return Held(now, path, type(value).__name__, len(value), bound, tensors, len(graphs), nodes, elements, place)
 
 
 def attributes(module: Any) -> Iterator[tuple[str, Any]]:
