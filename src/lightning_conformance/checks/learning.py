@@ -1,4 +1,4 @@
-"""Learning: a few dozen steps on one batch lower the loss."""
+"""Learning: two dozen steps on one batch lower the loss."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _FEW = 5
     caused_by=("weights_update", "loss_requires_grad", "loss_takes_raw_scores"),
 )
 def loss_decreases_on_one_batch(train: Recording, overfit: Recording) -> Iterator[Finding]:
-    """A few dozen steps on one batch lower its loss.
+    """Two dozen steps on one batch lower its loss.
 
     ## What it does
-    Trains thirty steps on one batch, and compares the losses of the first and of the last five steps.
+    Trains twenty-four steps on one batch, and compares the losses of the first and of the last five steps.
 
     ## Why is this bad
     A model that cannot learn one batch by heart will not learn a data set: the learning rate is far too small or too

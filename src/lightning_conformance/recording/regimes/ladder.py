@@ -34,7 +34,9 @@ def record(setup: Setup, blank: Recording) -> Recording:
     if made is None or usual is None:
         raise DoesNotApply("the batches come from a loader that decides their size")
     prime = next((p for p in _PRIMES if not re.search(rf"\b{p}\b", made.text)), _PRIMES[-1])
-    sizes = [*(size for size in _SMALL if size != usual), *([prime] if made.sized else [])]
+    # Training has tried the usual size and, as a rule, a smaller last batch.
+    known = {usual, *(made.sizes(setup.plan, ragged=setup.settled.ragged) or ())}
+    sizes = [*(size for size in _SMALL if size not in known), *([prime] if made.sized else [])]
     events: list[Any] = []
     with folder() as where:
         plan = replace(setup.plan, epochs=1, batches=2, validation_batches=1)

@@ -12,11 +12,11 @@ from lightning_conformance.recording.model import LossSeen, Recording
 from lightning_conformance.recording.regimes.base import DoesNotApply, folder, plain_fit
 from lightning_conformance.recording.setup import Setup
 
-_STEPS = 30
+_STEPS = 24
 
 
 def record(setup: Setup, blank: Recording) -> Recording:
-    """One epoch of a few dozen steps on copies of the first batch, without validation."""
+    """One epoch of two dozen steps on copies of the first batch, without validation."""
     plan = replace(setup.plan, epochs=1, batches=_STEPS)
     settled = replace(setup.settled, ragged=False)
     steady = _OneBatch(setup.subject, setup.environment, setup.source, plan, settled)
