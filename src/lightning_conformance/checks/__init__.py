@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from lightning_conformance.checks import closure, completion, logging, logging_mean, loss, parameters, reproducibility
+from lightning_conformance.checks import (
+    batches,
+    closure,
+    completion,
+    datasets,
+    learning,
+    logging,
+    logging_mean,
+    loss,
+    memory,
+    operands,
+    parameters,
+    reproducibility,
+    state,
+)
 from lightning_conformance.checks.registry import CHECKS, FAMILIES, Check, all_checks, find_check, judge, verdict_of
 from lightning_conformance.checks.verdict import (
     Finding,
@@ -24,14 +38,20 @@ __all__ = [
     "Severity",
     "Verdict",
     "all_checks",
+    "batches",
     "closure",
     "completion",
+    "datasets",
     "find_check",
     "judge",
+    "learning",
     "logging",
     "logging_mean",
     "loss",
+    "memory",
+    "operands",
     "parameters",
     "reproducibility",
+    "state",
     "verdict_of",
 ]
