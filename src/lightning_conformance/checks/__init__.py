@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from lightning_conformance.checks import closure, completion, logging, logging_mean, loss, parameters, reproducibility
+from lightning_conformance.checks import (
+    closure,
+    completion,
+    kept,
+    logging,
+    logging_calls,
+    logging_keys,
+    logging_mean,
+    logging_weights,
+    loss,
+    metric_objects,
+    monitors,
+    names,
+    parameters,
+    reproducibility,
+    seeding,
+)
 from lightning_conformance.checks.registry import CHECKS, FAMILIES, Check, all_checks, find_check, judge, verdict_of
 from lightning_conformance.checks.verdict import (
     Finding,
@@ -28,10 +44,18 @@ __all__ = [
     "completion",
     "find_check",
     "judge",
+    "kept",
     "logging",
+    "logging_calls",
+    "logging_keys",
     "logging_mean",
+    "logging_weights",
     "loss",
+    "metric_objects",
+    "monitors",
+    "names",
     "parameters",
     "reproducibility",
+    "seeding",
     "verdict_of",
 ]
