@@ -157,7 +157,8 @@ def _computed_too_late(recording: Recording, states: list[MetricState]) -> Findi
         return None
     state = states[0]
     said = rf"compute`` method of metric {state.kind} was called before"
-    heard = [w for w in recording.all(WarningSeen) if re.search(said, w.message) and w.at.stage == state.at.stage]
+    # Lightning computes validation metrics when it is back in the training loop.
+    heard = [w for w in recording.all(WarningSeen) if re.search(said, w.message) and w.at.stage != "sanity"]
     calls = [c for c in recording.all(LogCall) if c.metric == state.where and c.at.stage == state.at.stage]
     updates = max(s.updates for s in states)
     attribute = state.where.removeprefix("self.").partition(".")[0]
@@ -165,6 +166,9 @@ def _computed_too_late(recording: Recording, states: list[MetricState]) -> Findi
         return None
     if updates:
         reset = find_call(recording, recording.methods, {"reset"}, receiver=attribute)
+        if reset is None and len({s.where for s in recording.all(MetricState) if s.kind == state.kind}) > 1:
+            # Another metric of its class may be the one.
+            return None
         return Finding(
             f"`{state.where}` ({state.kind}) is logged as an object, and was reset when Lightning computed it: it had "
             f"seen {count(updates, 'update')}.",

@@ -7,6 +7,8 @@ from typing import Literal
 
 from lightning_conformance.recording.events import Place, Seen
 
+Edge = Literal["begin", "end"]
+
 
 @dataclass(frozen=True)
 class MetricState(Seen):
@@ -25,7 +27,7 @@ class MetricState(Seen):
     where: str
     kind: str
     bases: tuple[str, ...]
-    edge: Literal["begin", "end"]
+    edge: Edge
     updates: int
     value: float | None = None
     place: Place | None = None
@@ -51,7 +53,7 @@ class KeptSize(Seen):
     """
 
     name: str
-    edge: Literal["begin", "end"]
+    edge: Edge
     size: int
 
 

@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Literal
+from typing import Any
 
-from lightning_conformance.recording.events_logging import KeptSize
-from lightning_conformance.recording.instruments.base import Instrument, Run
-
-_STEPS = ("training_step", "validation_step")
-_ENDS = ("on_train_epoch_end", "on_validation_epoch_end")
+from lightning_conformance.recording.events_logging import Edge, KeptSize
+from lightning_conformance.recording.instruments.base import EpochEdges
 
 
-class KeptContainers(Instrument):
+class KeptContainers(EpochEdges):
     """Watches the sizes of a module's plain containers."""
 
-    def __init__(self, run: Run) -> None:
-        super().__init__(run)
-        self._at = ("", -1, "")
-
-    def watching(self) -> AbstractContextManager[Any]:
-        """Listen to the steps and the ends of epochs."""
-        return self._listening()
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        self.run.tape.listeners.append(self._hook)
-        try:
-            yield
-        finally:
-            self.run.tape.listeners.remove(self._hook)
-
-    def _hook(self, owner: str, name: str, begins: bool) -> None:
-        tape = self.run.tape
-        edge: Literal["begin", "end"] = "begin" if name in _STEPS else "end"
-        if not begins or name not in (*_STEPS, *_ENDS) or (edge == "begin" and tape.batch > 0):
-            return
-        at = (tape.stage, tape.epoch, edge)
-        if at == self._at:
-            return
-        self._at = at
+    def edge(self, which: Edge) -> None:
+        """Write the sizes down."""
         for attribute, value in vars(self.run.module).items():
             if type(value) in (list, dict) and not attribute.startswith("_forward_") and attribute not in _TORCHS:
-                tape.add(KeptSize(tape.now, attribute, edge, _size(value)))
+                self.run.tape.add(KeptSize(self.run.tape.now, attribute, which, _size(value)))
 
 
 _TORCHS = frozenset(

@@ -5,19 +5,16 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from lightning_conformance.recording.events_logging import MetricHidden, MetricState
-from lightning_conformance.recording.instruments.base import Instrument, Run
+from lightning_conformance.recording.events_logging import Edge, MetricHidden, MetricState
+from lightning_conformance.recording.instruments.base import EpochEdges, Run
 from lightning_conformance.recording.places import assignments
 
 _LONG = 200
-_STEPS = ("training_step", "validation_step")
-_ENDS = ("on_train_epoch_end", "on_validation_epoch_end")
 
 
 def metric_class() -> Any:
@@ -53,26 +50,13 @@ def _is_from(value: Any, kept: Any) -> bool:
     return value is kept or (isinstance(value, float) and kept.numel() == 1 and value == float(kept))
 
 
-class MetricObjects(Instrument):
+class MetricObjects(EpochEdges):
     """Watches the metric objects of a module."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self._begun: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
-        self._at = ("", -1, "")
         self._places = assignments(run.module) if metric_class() is not None else {}
-
-    def watching(self) -> AbstractContextManager[Any]:
-        """Listen to the steps and the ends of epochs."""
-        return self._listening()
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        self.run.tape.listeners.append(self._hook)
-        try:
-            yield
-        finally:
-            self.run.tape.listeners.remove(self._hook)
 
     def end(self, trainer: Any) -> None:
         """Look for metric objects that are not registered."""
@@ -91,20 +75,12 @@ class MetricObjects(Instrument):
                     )
                     self.run.tape.add(hidden)
 
-    def _hook(self, owner: str, name: str, begins: bool) -> None:
-        tape = self.run.tape
-        edge: Literal["begin", "end"] = "begin" if name in _STEPS else "end"
-        if not begins or name not in (*_STEPS, *_ENDS) or (edge == "begin" and tape.batch > 0):
-            return
-        # Callbacks and the module have a hook of one name: the first of them is the end of the epoch.
-        at = (tape.stage, tape.epoch, edge)
-        if at == self._at:
-            return
-        self._at = at
+    def edge(self, which: Edge) -> None:
+        """Write down what each metric holds."""
         for where, metric in registered_metrics(self.run.module).items():
-            self._note(where, metric, edge)
+            self._note(where, metric, which)
 
-    def _note(self, where: str, metric: Any, edge: Literal["begin", "end"]) -> None:
+    def _note(self, where: str, metric: Any, edge: Edge) -> None:
         tape, key = self.run.tape, (self.run.tape.stage, where)
         updates = int(vars(metric).get("_update_count", 0))
         value = None
