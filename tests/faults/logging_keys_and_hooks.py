@@ -379,7 +379,34 @@ class KeepsItsOptimizers(pl.LightningModule):
         return self.optimizers[0]
 
 
+class EmbedsTypes(pl.LightningModule):
+    """``type`` is a method of every module: the layer behind it is out of reach."""
+
+    def __init__(self):
+        super().__init__()
+        self.token = nn.Embedding(20, 6)
+        self.type = nn.Embedding(3, 6)  # FAULT: EmbedsTypes
+        self.head = nn.Linear(6, 2)
+
+    def training_step(self, batch, batch_idx):
+        tokens, types, label = batch
+        hidden = self.token(tokens) + self.type(types)
+        loss = F.cross_entropy(self.head(hidden.mean(1)), label)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+
 EXPECTED = {
+    "EmbedsTypes": {
+        "fault": "reserved-attribute-shadowed",
+        "batch": "tokens: int[5,6]<20, types: int[5,6]<3, label: int[5]<2",
+        "check": "reserved_names_are_free",
+        "severity": "error",
+        "words": ["type", "method"],
+    },
     "OneStepForBothLoops": {
         "fault": "same-key-train-and-val",
         "batch": "images: float[5,3,4,4], labels: int[5]<3",

@@ -149,25 +149,51 @@ class CollectionNeverReset(pl.LightningModule):
 
 
 class ResetBeforeLightningComputes(pl.LightningModule):
+    """Training metrics are computed after ``on_train_epoch_end``."""
+
     def __init__(self):
         super().__init__()
         self.embed = nn.EmbeddingBag(40, 8)
         self.fc = nn.Linear(8, 1)
-        self.val_f1 = BinaryF1Score()
+        self.train_f1 = BinaryF1Score()
 
     def training_step(self, batch, batch_idx):
         tokens, spam = batch
-        loss = F.binary_cross_entropy_with_logits(self.fc(self.embed(tokens))[:, 0], spam.float())
+        logits = self.fc(self.embed(tokens))[:, 0]
+        loss = F.binary_cross_entropy_with_logits(logits, spam.float())
+        self.train_f1.update(logits, spam)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        self.log("train_f1", self.train_f1, on_step=False, on_epoch=True)
+        return loss
+
+    def on_train_epoch_end(self):
+        self.train_f1.reset()  # FAULT: ResetBeforeLightningComputes
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+
+class ResetsWhatLightningResets(pl.LightningModule):
+    """Harmless but in the sanity check, where the metric is computed after the hook."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 3)
+        self.val_acc = MulticlassAccuracy(3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.fc(x), y)
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 
     def validation_step(self, batch, batch_idx):
-        tokens, spam = batch
-        self.val_f1.update(self.fc(self.embed(tokens))[:, 0], spam)
-        self.log("val_f1", self.val_f1, on_epoch=True)
+        x, y = batch
+        self.val_acc.update(self.fc(x), y)
+        self.log("val_acc", self.val_acc)
 
     def on_validation_epoch_end(self):
-        self.val_f1.reset()  # FAULT: ResetBeforeLightningComputes
+        self.val_acc.reset()  # FAULT: ResetsWhatLightningResets
 
     def configure_optimizers(self):
         return torch.optim.Adam(self.parameters(), lr=1e-3)
@@ -307,7 +333,14 @@ EXPECTED = {
         "batch": "tokens: int[5,7]<40, spam: int[5]<2",
         "check": "metrics_are_reset",
         "severity": "error",
-        "words": ["reset", "self.val_f1"],
+        "words": ["reset", "self.train_f1"],
+    },
+    "ResetsWhatLightningResets": {
+        "fault": "metric-reset-or-never-updated",
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "metrics_are_reset",
+        "severity": "advice",
+        "words": ["reset", "self.val_acc"],
     },
     "LoggedNeverUpdated": {
         "fault": "metric-reset-or-never-updated",

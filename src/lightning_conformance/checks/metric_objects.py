@@ -157,12 +157,13 @@ def _computed_too_late(recording: Recording, states: list[MetricState]) -> Findi
         return None
     state = states[0]
     said = rf"compute`` method of metric {state.kind} was called before"
-    # Lightning computes validation metrics when it is back in the training loop.
-    heard = [w for w in recording.all(WarningSeen) if re.search(said, w.message) and w.at.stage != "sanity"]
+    heard = [w for w in recording.all(WarningSeen) if re.search(said, w.message)]
+    # Lightning computes validation metrics before the hook of the epoch's end, and in the sanity check after it.
+    only_sanity = all(w.at.stage == "sanity" for w in heard)
     calls = [c for c in recording.all(LogCall) if c.metric == state.where and c.at.stage == state.at.stage]
     updates = max(s.updates for s in states)
     attribute = state.where.removeprefix("self.").partition(".")[0]
-    if not heard or not calls:
+    if not heard or not calls or (only_sanity and not updates):
         return None
     if updates:
         reset = find_call(recording, recording.methods, {"reset"}, receiver=attribute)
@@ -175,6 +176,7 @@ def _computed_too_late(recording: Recording, states: list[MetricState]) -> Findi
             "Lightning computes a logged metric object after the hooks of the epoch's end, and resets it itself.",
             f"Do not call {state.where}.reset(); Lightning does.",
             reset or calls[0].place,
+            "advice" if only_sanity else "error",
         )
     conditional = find_call(recording, recording.methods, {"update", attribute}, receiver=attribute)
     return Finding(

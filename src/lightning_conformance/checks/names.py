@@ -41,8 +41,7 @@ def reserved_names_are_free(recording: Recording) -> Iterator[Finding]:
     ```
 
     ## Known problems
-    Functions in place of hooks, loaders in place of `val_dataloader`, and a module in place of `forward` are customs
-    that work.
+    Functions in place of hooks and loaders in place of `val_dataloader` are customs that work.
     """
     failure = recording.failure
     match = re.search(_ASSIGNED, failure.message) if failure is not None else None

@@ -12,8 +12,8 @@ from lightning_conformance.recording.events_logging import NameShadowed
 from lightning_conformance.recording.instruments.base import Instrument
 from lightning_conformance.recording.places import assignments, user_classes
 
-# Handing over a loader, or another forward, in place of a method is a custom that works.
-_REPLACEABLE = ("_dataloader", "forward")
+# Handing over a loader in place of a method is a custom that works.
+_REPLACEABLE = "_dataloader"
 
 
 class Names(Instrument):
