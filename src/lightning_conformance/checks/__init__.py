@@ -18,6 +18,7 @@ from lightning_conformance.checks import (
     parameters,
     reproducibility,
     seeding,
+    tools,
 )
 from lightning_conformance.checks.registry import CHECKS, FAMILIES, Check, all_checks, find_check, judge, verdict_of
 from lightning_conformance.checks.verdict import (
@@ -57,5 +58,6 @@ __all__ = [
     "parameters",
     "reproducibility",
     "seeding",
+    "tools",
     "verdict_of",
 ]

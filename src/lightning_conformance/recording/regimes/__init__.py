@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lightning_conformance.recording.model import Recording
-from lightning_conformance.recording.regimes import repeat
+from lightning_conformance.recording.regimes import repeat, tools
 from lightning_conformance.recording.regimes.base import DoesNotApply
 from lightning_conformance.recording.setup import Setup
 
 REGIMES: dict[str, Callable[[Setup, Recording], Recording]] = {
     "repeat": repeat.record,
+    "tools": tools.record,
 }
 
 __all__ = ["REGIMES", "DoesNotApply"]
