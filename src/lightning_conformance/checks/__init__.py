@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from lightning_conformance.checks import closure, completion, logging, logging_mean, loss, parameters, reproducibility
+from lightning_conformance.checks import (
+    closure,
+    completion,
+    logging,
+    logging_mean,
+    loss,
+    modes,
+    parameters,
+    parameters_frozen,
+    parameters_gradients,
+    parameters_held,
+    parameters_hidden,
+    reproducibility,
+)
 from lightning_conformance.checks.registry import CHECKS, FAMILIES, Check, all_checks, find_check, judge, verdict_of
 from lightning_conformance.checks.verdict import (
     Finding,
@@ -31,7 +44,12 @@ __all__ = [
     "logging",
     "logging_mean",
     "loss",
+    "modes",
     "parameters",
+    "parameters_frozen",
+    "parameters_gradients",
+    "parameters_held",
+    "parameters_hidden",
     "reproducibility",
     "verdict_of",
 ]
