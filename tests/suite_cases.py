@@ -6,6 +6,7 @@ Nothing of them is imported.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.metadata
 import importlib.util
 import re
@@ -44,6 +45,7 @@ class Fault:
     issue: str = ""
 
 
+@functools.cache
 def catalogue() -> dict[str, Fault]:
     """The faults, by name, in the order of the families."""
     tables = tomllib.loads((HERE / "faults" / "catalogue.toml").read_text(encoding="utf-8"))
