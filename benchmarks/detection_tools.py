@@ -54,7 +54,7 @@ class Kit:
 
     def _ask(self, case: Case) -> Outcome:
         try:
-            report = check_module(case.target, **settings(case), environment="cpu", raise_on_failure=False)
+            report = check_module(case.target, **settings(case), raise_on_failure=False)
         except Exception as error:
             return Outcome("missed" if case.is_faulty else "accused", f"it raises {told(error)}")
         return fault_outcome(case, report) if case.is_faulty else legitimate_outcome(report)
@@ -78,7 +78,7 @@ class PlainTrainer:
     def _ask(self, case: Case, usual: frozenset[str]) -> Outcome:
         torch.manual_seed(0)
         try:
-            heard = self.warnings(Subject(parse_target(case.target, Path.cwd()), SubjectOptions(**settings(case))))
+            heard = self.warnings(Subject(parse_target(case.target, Path.cwd()), _options(case)))
         except SubjectError as error:
             if error.stage == "batch":
                 return Outcome("not run", told(error))
@@ -99,6 +99,12 @@ class PlainTrainer:
             warnings.simplefilter("always")
             fit_plainly(subject, self.trainer_of)
         return list(dict.fromkeys(map(_pattern, heard)))
+
+
+def _options(case: Case) -> SubjectOptions:
+    told = settings(case)
+    del told["environment"]
+    return SubjectOptions(**told)
 
 
 def _raised(case: Case, error: BaseException) -> Outcome:

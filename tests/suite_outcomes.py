@@ -36,6 +36,7 @@ def settings(case: Case) -> dict[str, Any]:
         "val_batch": said.get("val_batch"),
         "init": said.get("init", ()),
         "train_loss": said.get("metric", "train_loss"),
+        "environment": said.get("environment", "cpu"),
     }
 
 
@@ -44,7 +45,7 @@ def fault_outcome(case: Case, report: Any) -> Outcome:
     expected = case.expected
     if expected["check"] not in {verdict.check for verdict in report.verdicts}:
         return Outcome("missed", f"there is no check {expected['check']}")
-    verdict = report.verdict(expected["check"])
+    verdict = report.verdict(expected["check"], settings(case)["environment"])
     findings = verdict.of(expected["severity"])
     if not findings:
         return _without_finding(case, report, verdict)

@@ -80,6 +80,7 @@ def test_advice_accuses_nobody(severity, kind):
 def test_a_case_says_what_the_module_is_told():
     said = {"batch": "float[4,3]", "init": {"width": 3}, "metric": "loss"}
     told = settings(Case(Path("file.py"), "Model", said))
+    assert told.pop("environment") == "cpu"
     assert told == {"batch": "float[4,3]", "val_batch": None, "init": {"width": 3}, "train_loss": "loss"}
 
 
