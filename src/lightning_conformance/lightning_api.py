@@ -123,6 +123,11 @@ class LightningPackage:
         own = vars(module).get(name)
         return own is not None or (hook is not None and hook is not base)
 
+    def gives_data(self, name: str, datamodule: Any) -> bool:
+        """Whether a LightningDataModule defines the dataloader hook ``name`` itself."""
+        hook = getattr(type(datamodule), name, None)
+        return hook is not None and hook is not getattr(self.LightningDataModule, name, None)
+
     @contextmanager
     def fresh_warning_caches(self) -> Iterator[None]:
         """Forget, for a while, which warnings Lightning has given: it gives many only once a process."""

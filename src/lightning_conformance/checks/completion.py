@@ -86,6 +86,9 @@ def _stopped(recording: Recording, failure: Failure) -> Finding:
     else:
         cause = known.cause if known else ""
         fix = known.fix if known else failure.advice
+    if failure.at is not None and failure.at.stage == "sanity" and not known:
+        cause = "Before it trains, Lightning runs a few validation batches: nothing has been trained or collected then."
+        fix = "if self.trainer.sanity_checking: return  # where the hook needs what training leaves"
     in_batch = failure.at is not None and failure.at.batch >= 0
     if in_batch and failure.stage == "fit" and recording.batch_text and not (known or failure.from_lightning):
         cause = f"The batch was {recording.batch_text} ({recording.batch_source})."
@@ -141,7 +144,8 @@ def _what_stopped(failure: Failure) -> str:
     if failure.at is None:
         return failure.message
     hook = f"in `{failure.at.hook}`, " if failure.at.hook else ""
-    when = "before training began" if failure.at.stage == "start" else failure.at.where
+    stages = {"start": "before training began", "sanity": "in the sanity check, before training began"}
+    when = stages.get(failure.at.stage, failure.at.where)
     return f"the run stopped {hook}{when}.\n{said}"
 
 

@@ -64,7 +64,7 @@ class ModeWatch(Instrument):
                 handle.remove()
 
     def _note_forward(self, submodule: nn.Module, args: Any) -> None:
-        if not self.run.tape.in_training_step or not _has_modes(submodule):
+        if not self.run.tape.in_training_step or not has_modes(submodule):
             return
         layer = self._layers.get(id(submodule)) or self._find(submodule)
         if layer is None:
@@ -83,7 +83,7 @@ class ModeWatch(Instrument):
             return None
         modules = dict(self.run.module.named_modules())
         for name, module in modules.items():
-            if _has_modes(module) and id(module) not in self._layers:
+            if has_modes(module) and id(module) not in self._layers:
                 steps = name.split(".") if name else []
                 parents = [(".".join(steps[:i]), modules[".".join(steps[:i])]) for i in range(len(steps))]
                 self._layers[id(module)] = _Layer(name, module, parents, _statistics(module), _weights(module))
@@ -136,7 +136,7 @@ class ModeWatch(Instrument):
             tape.add(event)
 
 
-def _has_modes(module: nn.Module) -> bool:
+def has_modes(module: nn.Module) -> bool:
     """Whether a layer does something else in evaluation mode."""
     if isinstance(module, nn.modules.dropout._DropoutNd):
         return module.p > 0
