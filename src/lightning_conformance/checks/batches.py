@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lightning_conformance.checks.registry import check
-from lightning_conformance.checks.source import find_call
-from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
+from lightning_conformance.checks.source import find_attribute_assignment, find_call
+from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable, Severity
 from lightning_conformance.checks.wording import count
-from lightning_conformance.recording.events_batches import SampleReplaced, SizeTried
+from lightning_conformance.recording.events_batches import ExampleTried, SampleReplaced, SizeTried
 from lightning_conformance.recording.events_operations import BatchChanged
 from lightning_conformance.recording.model import Place, Recording
 
@@ -36,26 +36,34 @@ def batch_is_left_as_it_was(train: Recording, operations: Recording) -> Iterator
     ```
 
     ## Known problems
-    A change that makes no difference the second time (ignored labels set to -100), or that your own loader does not
-    hand out again, is advice.
+    A batch that `on_after_batch_transfer` changes is a copy on a device: advice. So is a change that makes no
+    difference the second time (ignored labels set to -100), or that your own loader does not hand out again.
     """
     if not operations.tape:
         raise Inconclusive("no training step was seen")
     changes = list(operations.all(BatchChanged))
     for part in dict.fromkeys(event.part for event in changes):
-        events = [event for event in changes if event.part == part]
-        again = [event for event in events if event.lasting]
-        own = events[0].own_data
-        level = "advice" if not again else "error" if own else "warning"
-        what = "the next epoch got the changed values, and they were changed again" if again else "it was harmless here"
-        yield Finding(
-            f"`{part}` was changed in place in {count(len(events), 'step')}; {what}.",
-            "An operation in place (`x.mul_()`, `x += 1`, `x[mask] = 0`) writes into the tensor that the data set gave."
-            + ("" if own else " A data set that keeps its tensors, and gives views of them, is changed by it."),
-            "Make a new tensor (x = x * 0.5, x = x.masked_fill(mask, 0)), or change x.clone().",
-            events[0].place or train.method_place("training_step"),
-            level,  # type: ignore[arg-type]
-        )
+        yield _changed(train, part, [event for event in changes if event.part == part])
+
+
+def _changed(train: Recording, part: str, events: list[BatchChanged]) -> Finding:
+    again = any(event.lasting for event in events)
+    first, hook = events[0], ""
+    level: Severity = "advice" if not again else "error" if first.own_data else "warning"
+    if first.before_step:
+        hook = next((name for name in _BEFORE_STEP if name in train.methods), "")
+        # A batch that was moved to a device is a copy.
+        level = level if hook == _BEFORE_STEP[0] else "advice"
+    what = "the next epoch got the changed values, and they were changed again" if again else "it was harmless here"
+    kept = "" if first.own_data else " A data set that keeps its tensors, and gives views of them, is changed by it."
+    return Finding(
+        f"`{part}` was changed in place {f'by `{hook}` ' if hook else ''}in {count(len(events), 'step')}; {what}.",
+        "An operation in place (`x.mul_()`, `x += 1`, `x[mask] = 0`) writes into the tensor that the data set gave."
+        + kept,
+        "Make a new tensor (x = x * 0.5, x = x.masked_fill(mask, 0)), or change x.clone().",
+        first.place or train.method_place(hook or "training_step"),
+        level,
+    )
 
 
 @check(family="data", severity="warning", since="0.2.0")
@@ -98,6 +106,12 @@ def last_smaller_batch_works(recording: Recording) -> Iterator[Finding]:
         raise NotApplicable("all batches had one size")
 
 
+_BEFORE_STEP = (
+    "on_before_batch_transfer",
+    "transfer_batch_to_device",
+    "on_after_batch_transfer",
+    "on_train_batch_start",
+)
 _OF_ONE = ("Expected more than 1 value per channel", "Expected more than 1 spatial element")
 _DROPS = ("squeeze", "squeeze_")
 
@@ -233,8 +247,9 @@ def samples_are_independent(train: Recording, ladder: Recording) -> Iterator[Fin
     """In evaluation mode the output for a sample does not depend on the other samples of the batch.
 
     ## What it does
-    Runs `forward` twice in evaluation mode, on what the training step gives it: the second time one sample of the
-    batch is another one. The outputs for the other samples must be the same.
+    Runs `forward` (or the networks that the training step calls without it) twice in evaluation mode, on what the
+    training step gives it: the second time one sample of the batch is another one. The outputs for the other samples
+    must be the same.
 
     ## Why is this bad
     A prediction then depends on what it is batched with; a recurrent layer without `batch_first=True` reads across
@@ -284,8 +299,47 @@ def _leak(train: Recording, seen: SampleReplaced) -> tuple[str, str, Place | Non
             place,
         )
     operation = f" (`{seen.operation}`)" if seen.operation else ""
+    made = find_attribute_assignment(train, ["__init__", *train.methods], {seen.network}) if seen.network else None
     return (
         f"An operation{operation} works over the batch dimension: a softmax, mean, norm or reshape over dimension 0.",
         "Work over the dimension of the features (dim=-1), sample by sample.",
-        seen.place or train.method_place("forward"),
+        seen.place or made or train.method_place("forward"),
     )
+
+
+@check(family="data", since="0.2.0", regimes=("train", "example_inputs"), depends_on_guess=True)
+def example_inputs_fit_forward(train: Recording, example_inputs: Recording) -> Iterator[Finding]:
+    """`forward` takes `example_input_array`.
+
+    ## What it does
+    Where the module has an `example_input_array`, calls `forward` with it when `fit` begins, as the Trainer's summary
+    does: a tuple gives the positional arguments, a dict the keyword arguments.
+
+    ## Why is this bad
+    `Trainer.fit` raises before the first batch, unless the summary is switched off; exports fail later.
+
+    ## Example
+    ```python
+    self.example_input_array = torch.zeros(2, 5)  # forward takes 8 features
+    ```
+
+    ## Use instead
+    ```python
+    self.example_input_array = torch.zeros(2, 8)
+    ```
+
+    ## Known problems
+    Values are not judged, only whether `forward` raises.
+    """
+    for event in example_inputs.all(ExampleTried):
+        if event.failure is not None:
+            failure = event.failure
+            assigned = find_attribute_assignment(train, ["__init__", *train.methods], {"example_input_array"})
+            yield Finding(
+                f"forward fails with example_input_array: {failure.type}: {failure.message}",
+                "Its shapes, or the number of its parts, are not those that forward takes; the Trainer's summary calls "
+                "forward with it when fit begins.",
+                "self.example_input_array = ...  # one batch of what forward takes; a tuple for several arguments",
+                assigned or train.method_place("example_input_array") or failure.place,
+                detail=failure.traceback,
+            )

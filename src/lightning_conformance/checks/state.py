@@ -176,7 +176,7 @@ def graphs_that_stay(operations: Recording, automatic: bool) -> tuple[int, bool]
 
 def _growing(recording: Recording, path: str, seen: list[Held], epochs: int) -> Finding | None:
     last, batches = seen[-1], len({(step.at.epoch, step.at.batch) for step in recording.steps})
-    place = kept_place(recording, path) or last.place
+    place = kept_place(recording, path) or last.place or recording.method_place("training_step")
     if last.kind == "Tensor" or last.kind == "Parameter":
         nodes = [event.nodes for event in seen]
         if len(seen) < batches - 1 or not all(b > a for a, b in pairwise(nodes)):
