@@ -8,7 +8,7 @@ from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.source import find_attribute_assignment, find_call
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable, Severity
 from lightning_conformance.checks.wording import count
-from lightning_conformance.recording.events_batches import ExampleTried, SampleReplaced, SizeTried
+from lightning_conformance.recording.events_batches import SampleReplaced, SizeTried
 from lightning_conformance.recording.events_operations import BatchChanged
 from lightning_conformance.recording.model import Place, Recording
 
@@ -305,41 +305,3 @@ def _leak(train: Recording, seen: SampleReplaced) -> tuple[str, str, Place | Non
         "Work over the dimension of the features (dim=-1), sample by sample.",
         seen.place or made or train.method_place("forward"),
     )
-
-
-@check(family="data", since="0.2.0", regimes=("train", "example_inputs"), depends_on_guess=True)
-def example_inputs_fit_forward(train: Recording, example_inputs: Recording) -> Iterator[Finding]:
-    """`forward` takes `example_input_array`.
-
-    ## What it does
-    Where the module has an `example_input_array`, calls `forward` with it when `fit` begins, as the Trainer's summary
-    does: a tuple gives the positional arguments, a dict the keyword arguments.
-
-    ## Why is this bad
-    `Trainer.fit` raises before the first batch, unless the summary is switched off; exports fail later.
-
-    ## Example
-    ```python
-    self.example_input_array = torch.zeros(2, 5)  # forward takes 8 features
-    ```
-
-    ## Use instead
-    ```python
-    self.example_input_array = torch.zeros(2, 8)
-    ```
-
-    ## Known problems
-    Values are not judged, only whether `forward` raises.
-    """
-    for event in example_inputs.all(ExampleTried):
-        if event.failure is not None:
-            failure = event.failure
-            assigned = find_attribute_assignment(train, ["__init__", *train.methods], {"example_input_array"})
-            yield Finding(
-                f"forward fails with example_input_array: {failure.type}: {failure.message}",
-                "Its shapes, or the number of its parts, are not those that forward takes; the Trainer's summary calls "
-                "forward with it when fit begins.",
-                "self.example_input_array = ...  # one batch of what forward takes; a tuple for several arguments",
-                assigned or train.method_place("example_input_array") or failure.place,
-                detail=failure.traceback,
-            )

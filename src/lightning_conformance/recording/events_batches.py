@@ -51,13 +51,6 @@ class SampleReplaced(Seen):
 
 
 @dataclass(frozen=True)
-class ExampleTried(Seen):
-    """``forward`` was called with ``example_input_array``, as the Trainer's summary does when ``fit`` begins."""
-
-    failure: Failure | None = None
-
-
-@dataclass(frozen=True)
 class LoaderTried(Seen):
     """The module's own data, asked for by a Trainer on a new instance.
 
