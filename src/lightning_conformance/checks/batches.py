@@ -292,12 +292,10 @@ def _leak(train: Recording, seen: SampleReplaced) -> tuple[str, str, Place | Non
     if layer or attends:
         names = {layer} if layer else {"MultiheadAttention", "TransformerEncoderLayer", "TransformerDecoderLayer"}
         place = find_call(train, ["__init__", *train.methods], {name for name in names if name}) or seen.place
-        what = f"nn.{layer}" if layer else "Attention"
-        return (
-            f"{what} takes the time dimension first, unless it is made with batch_first=True.",
-            "batch_first=True",
-            place,
-        )
+        what, source = f"nn.{layer}" if layer else "Attention", place.source if place else ""
+        if "batch_first" not in source:
+            cause = f"{what} takes the time dimension first, unless it is made with batch_first=True."
+            return cause, "batch_first=True", place
     operation = f" (`{seen.operation}`)" if seen.operation else ""
     made = find_attribute_assignment(train, ["__init__", *train.methods], {seen.network}) if seen.network else None
     return (

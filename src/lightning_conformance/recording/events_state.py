@@ -53,11 +53,11 @@ class EarlierGraphReached(Seen):
 
 @dataclass(frozen=True)
 class CostlyCall(Seen):
-    """A call inside ``training_step`` of something that is slow, or belongs elsewhere.
+    """A call, in a hook that runs for each batch, of something that is slow or belongs elsewhere.
 
     Args:
         name: What was called, for example ``torch.cuda.empty_cache``.
-        place: The user's line.
+        place: The user's line; None where it is a setting that was made earlier.
     """
 
     name: str
