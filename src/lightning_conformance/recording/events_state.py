@@ -42,7 +42,7 @@ class EarlierGraphReached(Seen):
 
     Args:
         path: How the attribute is written.
-        of_batch: The batch and epoch in which it was kept, in words.
+        of_batch: The batch and epoch in which it was kept, in words; empty where it was there before training.
         place: The line that first assigns the attribute, where that can be told.
     """
 

@@ -28,6 +28,7 @@ class HeldWatch(Instrument):
         super().__init__(run)
         self._places = assignments(run.module)
         self._left: dict[int, str] = {}
+        self._given: set[int] = set()
 
     def callback(self) -> Any:
         """Looks when a batch is over."""
@@ -46,13 +47,16 @@ class HeldWatch(Instrument):
         """Write down what the attributes hold."""
         self._left = {}
         for path, value in attributes(self.run.module):
-            self._left |= {id(tensor): self.run.tape.now.where for tensor in _with_graph(value)}
+            where = self.run.tape.now.where
+            self._left |= {id(t): "" if id(t) in self._given else where for t in _with_graph(value)}
             event = self._describe(path, value)
             if event is not None:
                 self.run.tape.add(event)
 
     def begin(self, trainer: Any) -> None:
         """Watch what the loss of each step depends on."""
+        kept = (tensor for _, value in attributes(self.run.module) for tensor in _with_graph(value))
+        self._given = {id(tensor) for tensor in kept}
         strategy = trainer.strategy
         step = strategy.training_step
 
