@@ -52,6 +52,19 @@ class EarlierGraphReached(Seen):
 
 
 @dataclass(frozen=True)
+class ReturnedForLogger(Seen):
+    """``training_step`` returned values under a key that Lightning before 1.0 handed to the logger.
+
+    Args:
+        key: ``log`` or ``progress_bar``.
+        names: What stands under it.
+    """
+
+    key: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class CostlyCall(Seen):
     """A call, in a hook that runs for each batch, of something that is slow or belongs elsewhere.
 

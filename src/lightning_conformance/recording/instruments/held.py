@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from lightning_conformance.recording.events_state import EarlierGraphReached, Held
+from lightning_conformance.recording.events_state import EarlierGraphReached, Held, ReturnedForLogger
 from lightning_conformance.recording.instruments.base import Instrument, Run
 from lightning_conformance.recording.places import assignments
 
@@ -63,11 +63,18 @@ class HeldWatch(Instrument):
         def training_step(*args: Any, **kwargs: Any) -> Any:
             kept = self._kept() if self._left else []
             returned = step(*args, **kwargs)
+            self._note_returned(returned)
             if kept:
                 self._note_earlier(returned, kept)
             return returned
 
         strategy.training_step = training_step
+
+    def _note_returned(self, returned: Any) -> None:
+        for key in ("log", "progress_bar") if isinstance(returned, dict) else ():
+            values = returned.get(key)
+            if isinstance(values, dict) and values:
+                self.run.tape.add(ReturnedForLogger(self.run.tape.now, key, tuple(map(str, values))))
 
     def _kept(self) -> list[tuple[str, str, Any]]:
         """The attributes that hold a graph since an earlier batch: path, batch, and the graph's node."""
