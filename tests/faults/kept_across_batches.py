@@ -211,7 +211,7 @@ EXPECTED = {
         "batch": "{image: float[5,1,6,6], label: int[5]<2}",
         "check": "returned_dict_is_read",
         "severity": "warning",
-        "words": ["log", "progress_bar", "self.log"],
+        "words": ["accuracy", "self.log"],
         "since": None,
         "until": None,
     },

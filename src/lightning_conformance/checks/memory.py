@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lightning_conformance.checks.registry import check
+from lightning_conformance.checks.source import find_call
 from lightning_conformance.checks.state import graphs_that_stay, kept_place
 from lightning_conformance.checks.verdict import Finding
 from lightning_conformance.checks.wording import count
@@ -24,6 +25,11 @@ _ADVICE = {
     "torch.save": ("The training loop waits for the disk.", "Save in on_train_epoch_end, or use ModelCheckpoint."),
     "torch.load": ("The training loop waits for the disk.", "Load in setup."),
     "copy.deepcopy": ("A module is copied for each batch.", "Copy it once, in __init__ or setup."),
+    "time.sleep": ("The training loop waits.", "Leave it out."),
+    "torch.autograd.set_detect_anomaly": (
+        "Every operation is checked for nan, and its line remembered: for debugging only.",
+        "Leave it out, or use Trainer(detect_anomaly=True) while it is needed.",
+    ),
     "print": ("Printing a tensor waits for the device, and the lines break the progress bar.", "self.log(...)"),
 }
 
@@ -98,8 +104,8 @@ def step_is_cheap(recording: Recording) -> Iterator[Finding]:
     """A training step does nothing slow that belongs elsewhere.
 
     ## What it does
-    Counts calls inside `training_step` that empty caches, collect garbage, write or read files, make a DataLoader,
-    copy a module, or print.
+    Counts calls inside `training_step`, and other hooks that run for each batch, that empty caches, collect garbage,
+    write or read files, make a DataLoader, copy a module, wait, or print.
 
     ## Why is this bad
     It is done for every batch; the device waits.
@@ -123,5 +129,7 @@ def step_is_cheap(recording: Recording) -> Iterator[Finding]:
         batches = {(call.at.epoch, call.at.batch) for call in calls if (call.name, call.place) == key}
         if 2 * len(batches) > len(recording.steps):
             cause, fix = _ADVICE[name]
-            message = f"`{name}` was called in {len(batches)} of {count(len(recording.steps), 'step')}."
+            done = "called" if place is not None else "on"
+            message = f"`{name}` was {done} in {len(batches)} of {count(len(recording.steps), 'step')}."
+            place = place or find_call(recording, list(recording.methods), {name.rpartition(".")[2]})
             yield Finding(message, cause, fix, place, "advice")

@@ -144,6 +144,9 @@ def _scores(train: Recording, event: ScoresTaken) -> Iterator[Finding]:
         )
     elif taker in _NORMALISES and given in ("softmax", "sigmoid"):
         yield _twice(taker, given, place, "error" if given == "softmax" else "warning")
+    elif taker == given:
+        cause = "Of probabilities it gives values close to each other: the scores of the network are squeezed twice."
+        yield Finding(f"`{taker}` was given the result of `{given}`.", cause, f"One {taker}.", event.place, "warning")
     elif given in _NOT_LOGITS.get(taker, ()):
         yield _twice(taker, given, place, "error")
     elif taker == "cross_entropy" and given == "log_softmax":

@@ -19,7 +19,7 @@ _BOUNDING = re.compile(r"\.(?:pop|popleft|popitem)\(|\blen\(|%|\[-|\bdel\b|maxle
 _ADDING = ("append", "extend", "add", "update", "insert", "appendleft", "setdefault")
 
 
-@check(family="loss", since="0.2.0", explains_crash=True)
+@check(family="loss", since="0.2.0", explains_crash=True, caused_by=("parameters_are_registered",))
 def loss_is_of_this_batch(recording: Recording) -> Iterator[Finding]:
     """The loss of a batch depends on this batch's graph alone.
 
@@ -54,13 +54,28 @@ def loss_is_of_this_batch(recording: Recording) -> Iterator[Finding]:
     own = any(b.in_training_step and b.of_returned_loss for b in recording.all(BackwardRan))
     for path in dict.fromkeys(event.path for event in reached if not own):
         first = next(event for event in reached if event.path == path)
-        yield Finding(
-            f"the loss of {first.at.where} depends on `{path}`, which {first.of_batch} left with its graph.",
-            "An attribute carries the graph from batch to batch, and the backward pass of the earlier batch has freed "
-            "it: Lightning runs one backward pass for each batch.",
-            _how_to_cut(recording, path),
-            kept_place(recording, path) or first.place,
-        )
+        yield _carried(recording, first) if first.of_batch else _computed_once(recording, first)
+
+
+def _carried(recording: Recording, first: EarlierGraphReached) -> Finding:
+    path = first.path
+    return Finding(
+        f"the loss of {first.at.where} depends on `{path}`, which {first.of_batch} left with its graph.",
+        "An attribute carries the graph from batch to batch, and the backward pass of the earlier batch has freed it: "
+        "Lightning runs one backward pass for each batch.",
+        _how_to_cut(recording, path),
+        kept_place(recording, path) or first.place,
+    )
+
+
+def _computed_once(recording: Recording, first: EarlierGraphReached) -> Finding:
+    return Finding(
+        f"the loss of {first.at.where} depends on `{first.path}`, which was computed before training and has a graph.",
+        "It was computed from parameters once; each batch differentiates the same graph again, and the first backward "
+        "pass has freed it.",
+        f"Compute it in training_step, or keep the parameter itself: {first.path} = nn.Parameter(...)",
+        first.place or kept_place(recording, first.path),
+    )
 
 
 def _how_to_cut(recording: Recording, path: str) -> str:
@@ -176,7 +191,7 @@ def graphs_that_stay(operations: Recording, automatic: bool) -> tuple[int, bool]
 
 def _growing(recording: Recording, path: str, seen: list[Held], epochs: int) -> Finding | None:
     last, batches = seen[-1], len({(step.at.epoch, step.at.batch) for step in recording.steps})
-    place = kept_place(recording, path) or last.place
+    place = kept_place(recording, path) or last.place or recording.method_place("training_step")
     if last.kind == "Tensor" or last.kind == "Parameter":
         nodes = [event.nodes for event in seen]
         if len(seen) < batches - 1 or not all(b > a for a, b in pairwise(nodes)):

@@ -29,7 +29,7 @@ class SizeTried(Seen):
 
 @dataclass(frozen=True)
 class SampleReplaced(Seen):
-    """``forward`` ran twice in evaluation mode, and the second time one sample of the batch was another one.
+    """``forward`` (or a network) ran twice in evaluation mode, the second time with one sample replaced.
 
     Args:
         others: How many other samples there are.
@@ -37,6 +37,7 @@ class SampleReplaced(Seen):
         difference: The largest change of an output, relative to the outputs.
         operation: The first operation whose result for other samples differed.
         place: The user's line of that operation.
+        network: The attribute that was run, where the training step calls it and not ``forward``.
         why_not: Why nothing was compared; empty where it was.
     """
 
@@ -45,6 +46,7 @@ class SampleReplaced(Seen):
     difference: float = 0.0
     operation: str = ""
     place: Place | None = None
+    network: str = ""
     why_not: str = ""
 
 

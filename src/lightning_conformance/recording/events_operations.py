@@ -68,18 +68,20 @@ class TermWithoutGraph(Seen):
 
 @dataclass(frozen=True)
 class BatchChanged(Seen):
-    """A tensor of the batch had other values after ``training_step`` than before.
+    """A tensor of the batch had other values after ``training_step`` than before, or before it than the loader gave.
 
     Args:
         part: Its path, for example ``batch[0]``.
         own_data: Whether the user's own loader gave the batch.
         lasting: Whether a later batch came with the changed values: the data themselves were changed.
+        before_step: Whether it was changed before ``training_step``, in a hook.
         place: The user's line that changed it, where that was seen.
     """
 
     part: str
     own_data: bool
     lasting: bool
+    before_step: bool = False
     place: Place | None = None
 
 

@@ -42,7 +42,7 @@ class EarlierGraphReached(Seen):
 
     Args:
         path: How the attribute is written.
-        of_batch: The batch and epoch in which it was kept, in words.
+        of_batch: The batch and epoch in which it was kept, in words; empty where it was there before training.
         place: The line that first assigns the attribute, where that can be told.
     """
 
@@ -52,12 +52,25 @@ class EarlierGraphReached(Seen):
 
 
 @dataclass(frozen=True)
+class ReturnedForLogger(Seen):
+    """``training_step`` returned values under a key that Lightning before 1.0 handed to the logger.
+
+    Args:
+        key: ``log`` or ``progress_bar``.
+        names: What stands under it.
+    """
+
+    key: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class CostlyCall(Seen):
-    """A call inside ``training_step`` of something that is slow, or belongs elsewhere.
+    """A call, in a hook that runs for each batch, of something that is slow or belongs elsewhere.
 
     Args:
         name: What was called, for example ``torch.cuda.empty_cache``.
-        place: The user's line.
+        place: The user's line; None where it is a setting that was made earlier.
     """
 
     name: str

@@ -1,10 +1,11 @@
-"""Calls inside ``training_step`` of what is slow, or belongs into another hook."""
+"""Calls, in hooks that run for each batch, of what is slow or belongs into another hook."""
 
 from __future__ import annotations
 
 import builtins
 import copy
 import gc
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from lightning_conformance.recording.events_state import CostlyCall
-from lightning_conformance.recording.instruments.base import Instrument
+from lightning_conformance.recording.instruments.base import Instrument, Run
 from lightning_conformance.recording.instruments.patching import wrapped
 
 _WATCHED = (
@@ -24,12 +25,32 @@ _WATCHED = (
     (torch, "save", "torch.save"),
     (torch, "load", "torch.load"),
     (copy, "deepcopy", "copy.deepcopy"),
+    (time, "sleep", "time.sleep"),
     (builtins, "print", "print"),
 )
+_ANOMALY = "torch.autograd.set_detect_anomaly"
+_PER_BATCH = {
+    "training_step",
+    "on_train_batch_start",
+    "on_train_batch_end",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "optimizer_step",
+}
 
 
 class CostlyWatch(Instrument):
-    """Writes down calls of a few functions while ``training_step`` runs."""
+    """Writes down the user's calls of a few functions, batch by batch."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        run.tape.listeners.append(self._hook)
+
+    def _hook(self, owner: str, name: str, begins: bool) -> None:
+        if begins and name == "training_step" and torch.is_anomaly_enabled():
+            self.run.tape.add(CostlyCall(self.run.tape.now, _ANOMALY))
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -44,8 +65,10 @@ class CostlyWatch(Instrument):
 
         def around(original: Any, *args: Any, **kwargs: Any) -> Any:
             is_large = name != "copy.deepcopy" or (args and isinstance(args[0], torch.nn.Module))
-            if run.tape.in_training_step and is_large and run.tape.hook == "training_step":
-                run.tape.add(CostlyCall(run.tape.now, name, run.places.here()))
+            if run.tape.stage == "train" and run.tape.hook in _PER_BATCH and is_large:
+                place = run.places.here()
+                if place is not None:
+                    run.tape.add(CostlyCall(run.tape.now, name, place))
             return original(*args, **kwargs)
 
         return around

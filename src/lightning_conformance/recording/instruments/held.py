@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from lightning_conformance.recording.events_state import EarlierGraphReached, Held
+from lightning_conformance.recording.events_state import EarlierGraphReached, Held, ReturnedForLogger
 from lightning_conformance.recording.instruments.base import Instrument, Run
 from lightning_conformance.recording.places import assignments
 
@@ -28,6 +28,7 @@ class HeldWatch(Instrument):
         super().__init__(run)
         self._places = assignments(run.module)
         self._left: dict[int, str] = {}
+        self._given: set[int] = set()
 
     def callback(self) -> Any:
         """Looks when a batch is over."""
@@ -46,24 +47,34 @@ class HeldWatch(Instrument):
         """Write down what the attributes hold."""
         self._left = {}
         for path, value in attributes(self.run.module):
-            self._left |= {id(tensor): self.run.tape.now.where for tensor in _with_graph(value)}
+            where = self.run.tape.now.where
+            self._left |= {id(t): "" if id(t) in self._given else where for t in _with_graph(value)}
             event = self._describe(path, value)
             if event is not None:
                 self.run.tape.add(event)
 
     def begin(self, trainer: Any) -> None:
         """Watch what the loss of each step depends on."""
+        kept = (tensor for _, value in attributes(self.run.module) for tensor in _with_graph(value))
+        self._given = {id(tensor) for tensor in kept}
         strategy = trainer.strategy
         step = strategy.training_step
 
         def training_step(*args: Any, **kwargs: Any) -> Any:
             kept = self._kept() if self._left else []
             returned = step(*args, **kwargs)
+            self._note_returned(returned)
             if kept:
                 self._note_earlier(returned, kept)
             return returned
 
         strategy.training_step = training_step
+
+    def _note_returned(self, returned: Any) -> None:
+        for key in ("log", "progress_bar") if isinstance(returned, dict) else ():
+            values = returned.get(key)
+            if isinstance(values, dict) and values:
+                self.run.tape.add(ReturnedForLogger(self.run.tape.now, key, tuple(map(str, values))))
 
     def _kept(self) -> list[tuple[str, str, Any]]:
         """The attributes that hold a graph since an earlier batch: path, batch, and the graph's node."""

@@ -36,7 +36,10 @@ _OF_SCORES = {
     "multilabel_soft_margin_loss",
     "log_softmax",
     "logsumexp",
+    "softmax",
+    "sigmoid",
 }
+_NORMALISING = ("log_softmax", "logsumexp", "softmax", "sigmoid")
 _OF_LOGARITHMS = ("nll_loss", "kl_div", "ctc_loss")
 _MAKING_SCORES = {"softmax", "log_softmax", "sigmoid", "logsigmoid", "log", "sigmoid_", "Softmax"}
 _ADDING = {"add", "add_", "sub", "sub_", "sum", "iadd", "radd"}
@@ -140,7 +143,7 @@ class OperationMode(TorchFunctionMode):
             dim = (over, classes) if over is not None and over != classes else None
         elif taker == "cross_entropy" and scores.dim() > 1 and scores.shape[1] == 1 and _is_index(target):
             given = "one class"
-        elif taker in ("log_softmax", "logsumexp") and made != "softmax":
+        elif taker in _NORMALISING and not _is_done_again(taker, made, is_direct):
             return
         if not given and dim is None:
             return
@@ -169,6 +172,11 @@ class OperationMode(TorchFunctionMode):
                 _, how, cut = self._learned[id(term)]
                 event = TermWithoutGraph(self._tape.now, how, float(term), self._places.here(), cut)
                 self._pending.append((result.grad_fn, event))
+
+
+def _is_done_again(taker: str, made: str, is_direct: bool) -> bool:
+    """Whether a normalisation is applied to what is normalised already."""
+    return made == "softmax" if taker in ("log_softmax", "logsumexp") else made == taker and is_direct
 
 
 def _how(name: str) -> str:

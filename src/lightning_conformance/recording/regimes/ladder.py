@@ -36,13 +36,15 @@ def record(setup: Setup, blank: Recording) -> Recording:
     prime = next((p for p in _PRIMES if not re.search(rf"\b{p}\b", made.text)), _PRIMES[-1])
     # Training has tried the usual size and, as a rule, a smaller last batch.
     known = {usual, *(made.sizes(setup.plan, ragged=setup.settled.ragged) or ())}
-    sizes = [*(size for size in _SMALL if size not in known), *([prime] if made.sized else [])]
+    sizes = [size for size in _SMALL if size not in known and (made.sized or size < usual)]
+    # Samples are compared in a batch whose size no other dimension has, where such a batch can be made.
+    compared = prime if made.sized else usual
     events: list[Any] = []
     with folder() as where:
         plan = replace(setup.plan, epochs=1, batches=2, validation_batches=1)
-        for size in sizes:
+        for size in (*sizes, compared):
             sized = _Sized(setup.subject, setup.environment, setup.source, plan, setup.settled, made, size)
-            events += _try(sized, usual, where, rows=size == prime)
+            events += _try(sized, usual, where, rows=size == compared)
     return replace(blank, tape=tuple(events))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -30,7 +30,7 @@ def record(setup: Setup, blank: Recording) -> Recording:
     steady = _Steady(setup.subject, setup.environment, setup.source, setup.plan, setup.settled)
     module = steady.build()
     tape, places = Tape(), Places(source_files(module))
-    watch = _Watch(tape, places, own_data=not steady.is_made)
+    watch = _Watch(tape, places, steady.given, own_data=not steady.is_made)
     with folder() as where, wrapped(torch.autograd, "backward", watch.around_backward):
         callback = _callback(setup.package, watch)
         run = plain_fit(steady, where, module=module, callbacks=[callback])
@@ -39,8 +39,15 @@ def record(setup: Setup, blank: Recording) -> Recording:
     return replace(blank, tape=tuple(tape.events))
 
 
+@dataclass(frozen=True)
 class _Steady(Setup):
-    """Feeds the very same training batches in each epoch, where the kit made them."""
+    """Feeds the very same training batches in each epoch, where the kit made them.
+
+    Args:
+        given: The values of their tensors, by ``id``.
+    """
+
+    given: dict[int, bytes | None] = field(default_factory=dict)
 
     @property
     def is_made(self) -> bool:
@@ -53,6 +60,8 @@ class _Steady(Setup):
         arguments = super().fit_arguments(module)
         if self.is_made and "train_dataloaders" in arguments:
             batches: Any = list(arguments["train_dataloaders"])
+            for tensor in (tensor for _, tensor in _parts("batch", batches)):
+                self.given[id(tensor)] = fingerprint(tensor)
             arguments["train_dataloaders"] = DataLoader(batches, batch_size=None, collate_fn=identity)
         return arguments
 
@@ -69,8 +78,8 @@ class _Box:
 class _Watch:
     """What is seen of one fit."""
 
-    def __init__(self, tape: Tape, places: Places, own_data: bool) -> None:
-        self.tape, self._places, self._own_data = tape, places, own_data
+    def __init__(self, tape: Tape, places: Places, given: dict[int, bytes | None], own_data: bool) -> None:
+        self.tape, self._places, self._given, self._own_data = tape, places, given, own_data
         self._mode = OperationMode(tape, places)
         self._boxes: list[weakref.WeakSet[_Box]] = []
         self._changed: set[bytes | None] = set()
@@ -81,6 +90,9 @@ class _Watch:
         """Run ``training_step`` under watch."""
         parts = dict(_parts("batch", (*args, *kwargs.values())[:1]))
         before = {path: fingerprint(tensor) for path, tensor in parts.items()}
+        for path, tensor in parts.items():
+            if self._given.get(id(tensor), before[path]) != before[path]:
+                self.tape.add(BatchChanged(self.tape.now, path, False, self.tape.epoch > 0, before_step=True))
         boxes: weakref.WeakSet[_Box] = weakref.WeakSet()
         self._boxes.append(boxes)
 
@@ -105,11 +117,13 @@ class _Watch:
     def _note_changes(self, parts: dict[str, torch.Tensor], before: dict[str, bytes | None]) -> None:
         for path, tensor in parts.items():
             after = fingerprint(tensor)
+            if id(tensor) in self._given:
+                self._given[id(tensor)] = after
             if after != before[path]:
                 lasting = before[path] in self._changed
                 self._changed.add(after)
                 place = self._mode.changes.get(path)
-                self.tape.add(BatchChanged(self.tape.now, path, self._own_data, lasting, place))
+                self.tape.add(BatchChanged(self.tape.now, path, self._own_data, lasting, place=place))
 
     def around_backward(self, original: Any, tensors: Any, *args: Any, **kwargs: Any) -> Any:
         """Note whether a pass keeps its graph, and whether it uses one that was kept."""
@@ -163,6 +177,7 @@ def _parts(path: str, value: Any, depth: int = 0) -> Iterator[tuple[str, torch.T
             yield from _parts(f"{path}[{key!r}]", item, depth + 1)
     elif isinstance(value, (list, tuple)) and depth < 5:
         for index, item in enumerate(value):
+            # The first is the tuple of a step's arguments.
             yield from _parts(f"{path}[{index}]" if depth else path, item, depth + 1)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,46 +17,59 @@ from lightning_conformance.recording.places import Places
 
 _DEPTH = 4
 _TOLERANCE = 1e-3
-_CHANGED, _OTHER = 0, 3
-# Which sample an operation's result belongs to cannot be told after these.
-_SHUFFLING = ("sort", "argsort", "topk", "unique")
+_CHANGED, _OTHER = 0, -1
 
 
 class ForwardCalls:
-    """Remembers with what the module's ``forward`` was called last."""
+    """Remembers with what the module's ``forward`` was called last in training; and each of its networks, directly."""
 
     def __init__(self, module: Any) -> None:
-        self._module, self._call = module, None
-        self._handle = module.register_forward_pre_hook(self._note, with_kwargs=True)
+        self._module = module
+        self._calls: dict[str, Any] = {}
+        networks = [(name, child) for name, child in module.named_children() if any(True for _ in child.parameters())]
+        self._watched = dict([("", module), *networks])
+        self._handles = [
+            watched.register_forward_pre_hook(partial(self._note, name), with_kwargs=True)
+            for name, watched in self._watched.items()
+        ]
 
-    def _note(self, module: Any, args: Any, kwargs: Any) -> None:
-        if module.training:
-            self._call = _mapped((args, kwargs), lambda tensor: tensor.detach().clone())
+    def _note(self, name: str, watched: Any, args: Any, kwargs: Any) -> None:
+        if watched.training and (not name or "" not in self._calls):
+            self._calls[name] = _mapped((args, kwargs), lambda tensor: tensor.detach().clone())
 
     def compare(self, n: int, places: Places, at: Moment) -> SampleReplaced:
-        """Run ``forward`` on the batch of ``n`` samples, and again with one of them replaced."""
-        self._handle.remove()
-        if self._call is None:
-            return SampleReplaced(at, why_not="the training step does not call forward through self(...)")
-        tensors = list(_tensors(self._call))
-        if not any(n in tensor.shape for tensor in tensors):
-            return SampleReplaced(at, why_not="forward is not given the samples of the batch")
-        if any(list(tensor.shape).count(n) > 1 for tensor in tensors):
-            return SampleReplaced(at, why_not="forward is given relations between the samples of the batch")
-        other = _mapped(self._call, lambda tensor: _with_sample_replaced(tensor.clone(), n))
-        try:
-            first, again, second = (self._run(call, n, places) for call in (self._call, self._call, other))
-        except Exception as error:
-            return SampleReplaced(at, why_not=f"forward does not run in evaluation mode: {type(error).__name__}")
-        return _compared(first, again, second, n, at)
+        """Run each on the batch of ``n`` samples, and again with one of them replaced; the most telling result."""
+        for handle in self._handles:
+            handle.remove()
+        if "" in self._calls:
+            self._calls = {"": self._calls[""]}
+        seen = [self._compared(name, n, places, at) for name in self._calls]
+        nothing = SampleReplaced(at, why_not="the training step calls neither forward nor a network of its own")
+        return max(seen, key=lambda each: (each.changed, not each.why_not), default=nothing)
 
-    def _run(self, call: Any, n: int, places: Places) -> tuple[list[torch.Tensor], _Results]:
+    def _compared(self, name: str, n: int, places: Places, at: Moment) -> SampleReplaced:
+        call, what = self._calls[name], name or "forward"
+        tensors = list(_tensors(call))
+        if n < 3:
+            return SampleReplaced(at, why_not="a batch has fewer than three samples")
+        if not any(n in tensor.shape for tensor in tensors):
+            return SampleReplaced(at, why_not=f"{what} is not given the samples of the batch")
+        if any(list(tensor.shape).count(n) > 1 for tensor in tensors):
+            return SampleReplaced(at, why_not=f"{what} is given relations between the samples of the batch")
+        other = _mapped(call, lambda tensor: _with_sample_replaced(tensor.clone(), n))
+        try:
+            first, again, second = (self._run(name, each, n, places) for each in (call, call, other))
+        except Exception as error:
+            return SampleReplaced(at, why_not=f"{what} does not run in evaluation mode: {type(error).__name__}")
+        return replace(_compared(first, again, second, n, at), network=name)
+
+    def _run(self, name: str, call: Any, n: int, places: Places) -> tuple[list[torch.Tensor], _Results]:
         args, kwargs = _mapped(call, torch.Tensor.clone)
         torch.manual_seed(0)
         self._module.eval()
         results = _Results(n, places)
         with torch.no_grad(), results:
-            output = self._module(*args, **kwargs)
+            output = self._watched[name](*args, **kwargs)
         return list(_tensors(output)), results
 
 
