@@ -188,6 +188,16 @@ def find_cleared(recording: Recording, methods: Iterable[str]) -> Place | None:
     return None
 
 
+def find_assignment(recording: Recording, attribute: str) -> Place | None:
+    """The first line of the methods that assigns an attribute of that name, of any object."""
+    for method in recording.methods.values():
+        tree = method_tree(method)
+        for node in ast.walk(tree) if tree else ():
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "attr", "") == attribute:
+                return line_of(method, node)
+    return None
+
+
 def optimizer_place(recording: Recording, names: Collection[str]) -> Place | None:
     """Where configure_optimizers makes an optimizer of one of the classes, or else where it begins."""
     found = find_call(recording, ["configure_optimizers", "__init__", "setup"], names)

@@ -1,20 +1,26 @@
-"""What watches a run. An instrument of :data:`INSTRUMENTS` watches every run of the ``train`` regime."""
+"""What watches a run. Each subclass of :class:`Instrument` that has none itself watches every run of the ``train`` regime."""
 
 from __future__ import annotations
 
-from lightning_conformance.recording.instruments.base import Instrument, Run
-from lightning_conformance.recording.instruments.kept import KeptContainers
-from lightning_conformance.recording.instruments.metric_objects import MetricObjects
-from lightning_conformance.recording.instruments.monitors import Monitors
-from lightning_conformance.recording.instruments.names import Names
-from lightning_conformance.recording.instruments.seeding import Seeding
+import importlib
+import pkgutil
+from collections.abc import Iterator
 
-INSTRUMENTS: tuple[type[Instrument], ...] = (
-    KeptContainers,
-    MetricObjects,
-    Monitors,
-    Names,
-    Seeding,
-)
+from lightning_conformance.recording.instruments.base import Instrument, Run
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+
+def _leaves(cls: type[Instrument]) -> Iterator[type[Instrument]]:
+    """The subclasses that nobody subclasses further."""
+    below = cls.__subclasses__()
+    for each in below:
+        yield from _leaves(each)
+    if not below:
+        yield cls
+
+
+INSTRUMENTS: tuple[type[Instrument], ...] = tuple(sorted(_leaves(Instrument), key=lambda cls: cls.__module__))
 
 __all__ = ["INSTRUMENTS", "Instrument", "Run"]
