@@ -399,7 +399,39 @@ class EmbedsTypes(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=1e-3)
 
 
+class LogsConfidence(pl.LightningModule):
+    """Nobody predicts before training is over."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.net(x).softmax(-1)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.nll_loss(self(x).log(), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def predict_step(self, batch, batch_idx, dataloader_idx=0):
+        chances = self(batch[0])
+        self.log("confidence", chances.amax(-1).mean())  # FAULT: LogsConfidence
+        return chances.argmax(-1)
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+
 EXPECTED = {
+    "LogsConfidence": {
+        "fault": "log-in-predict",
+        "batch": "x: float[5,6], y: int[5]<3",
+        "check": "predict_step_logs_nothing",
+        "severity": "error",
+        "words": ["predict_step", "self.log"],
+    },
     "EmbedsTypes": {
         "fault": "reserved-attribute-shadowed",
         "batch": "tokens: int[5,6]<20, types: int[5,6]<3, label: int[5]<2",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from textwrap import shorten
 
 from lightning_conformance.checks.logged import by_epoch, by_step, require_log_calls
 from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.source import find_call
-from lightning_conformance.checks.verdict import Finding, NotApplicable
+from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
 from lightning_conformance.checks.wording import count, listed
 from lightning_conformance.recording.events_logging import OwnLoader
+from lightning_conformance.recording.events_tools import ToolTried
 from lightning_conformance.recording.model import LogCall, MetricReceived, Recording, WarningSeen
 
 # Trainer(log_every_n_steps=...) where nothing is said.
@@ -151,6 +153,47 @@ def _past_self_log(recording: Recording, calls: list[LogCall]) -> Iterator[Findi
         place,
         "warning" if alone else "advice",
     )
+
+
+@check(family="logging", severity="error", since="0.2.0", regimes=("train", "tools"))
+def predict_step_logs_nothing(train: Recording, tools: Recording) -> Iterator[Finding]:
+    """`predict_step` does not call `self.log`.
+
+    ## What it does
+    Predicts one training batch, where the module defines `predict_step`.
+
+    ## Why is this bad
+    Prediction collects no results: `trainer.predict` stops at the call, long after training.
+
+    ## Example
+    ```python
+    def predict_step(self, batch, batch_idx):
+        scores = self(batch[0])
+        self.log("confidence", scores.max())
+        return scores
+    ```
+
+    ## Use instead
+    ```python
+    def predict_step(self, batch, batch_idx):
+        return self(batch[0])
+    ```
+
+    ## Known problems
+    A prediction that stops for another reason, such as another form of batch, is inconclusive.
+    """
+    tried = next((t for t in tools.all(ToolTried) if t.tool == "predict"), None)
+    if tried is None:
+        raise NotApplicable("the module has no predict_step, or loaders of its own")
+    if re.search(_UNMANAGED, tried.error):
+        yield Finding(
+            "predict_step calls self.log, and trainer.predict stops there.",
+            "Prediction has no results to log to.",
+            "Return the values, and log in test_step or validation_step.",
+            tried.place,
+        )
+    elif tried.error:
+        raise Inconclusive(f"predict_step failed on a training batch: {shorten(tried.error, 120, placeholder='...')}")
 
 
 @check(family="logging", severity="advice", since="0.2.0")

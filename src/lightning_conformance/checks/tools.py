@@ -230,7 +230,7 @@ def learning_rate_is_used(train: Recording, tools: Recording) -> Iterator[Findin
     ```
 
     ## Known problems
-    A rate that only the training loop applies by hand is not seen.
+    Where another method reads the rate, it may set it by hand: advice.
     """
     tried = list(tools.all(LearningRateTried))
     if not tried:
@@ -240,11 +240,13 @@ def learning_rate_is_used(train: Recording, tools: Recording) -> Iterator[Findin
     first = tried[0]
     if train.parameters and not first.rates:
         raise Inconclusive("configure_optimizers returned no optimizer to compare")
+    elsewhere = [m.text for name, m in train.methods.items() if name != "__init__"]
+    is_read = any(re.search(rf"\b{first.attribute}\b(?!\s*=)", text) for text in elsewhere)
     yield Finding(
         f"`{first.attribute}` is {number(first.first)}, and the optimizer has {', '.join(map(number, first.rates))}; "
         f"with {number(first.second)} in its place nothing changes.",
         "configure_optimizers does not use it.",
         f"lr=self.{first.attribute}  # in configure_optimizers (or self.hparams.{first.attribute})",
         train.method_place("configure_optimizers"),
-        "warning",
+        "advice" if is_read else "warning",
     )

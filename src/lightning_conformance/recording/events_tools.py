@@ -12,7 +12,7 @@ class ToolTried(Seen):
     """A tool was used on a module that had been trained for a few steps.
 
     Args:
-        tool: ``deepcopy``, ``pickle``, ``forward``, ``example``, ``export`` or ``cli``.
+        tool: ``deepcopy``, ``pickle``, ``forward``, ``predict``, ``example``, ``export`` or ``cli``.
         error: What it raised, ``Type: message``; empty where it worked.
         attribute: The attribute that is the reason, where that can be told; of ``cli``, the argument.
         kind: Type name of its value.

@@ -33,7 +33,7 @@ def record(setup: Setup, blank: Recording) -> Recording:
         with tools.first_call_kept():
             run = plain_fit(setup, where, module=module, **_SHORT)
         with unheard_warnings(), torch.no_grad():
-            events = list(tools.used(run))
+            events = [*tools.predicted(where), *tools.used(run)]
     return replace(blank, tape=tuple(events))
 
 
@@ -59,6 +59,14 @@ class _Tools:
             yield
         finally:
             handle.remove()
+
+    def predicted(self, where: Path) -> Iterator[ToolTried]:
+        """Predict a training batch, where the module has a step for that, and loaders are the kit's."""
+        loader = self.setup.fit_arguments(self.module).get("train_dataloaders")
+        if loader is not None and self.setup.package.is_overridden("predict_step", self.module):
+            own = self.setup.build()
+            trainer = self.setup.trainer(where, logger=False, limit_predict_batches=1)
+            yield self._tried("predict", lambda: trainer.predict(own, loader))
 
     def used(self, run: PlainRun) -> Iterator[Any]:
         """What each tool showed."""
