@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "lightning_conformance"
 CHECKS = ROOT / "docs" / "checks.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
+README = ROOT / "README.md"
+_CHECKS = re.compile(r"(?<=<!-- checks: begin -->\n).*(?=<!-- checks: end -->)", re.DOTALL)
 _MODULES = re.compile(r"(?<=<!-- modules: begin -->\n).*(?=<!-- modules: end -->)", re.DOTALL)
 
 
@@ -27,6 +29,19 @@ def architecture_page() -> str:
     return _MODULES.sub(lambda _: f"| module | what it is |\n| --- | --- |\n{table}\n", ARCHITECTURE.read_text("utf-8"))
 
 
+def readme() -> str:
+    """`README.md`, with the checks of today, family by family."""
+    from lightning_conformance.checks import FAMILIES, all_checks
+
+    rows = ["| family | checks |", "| --- | --- |"]
+    for family, title in FAMILIES.items():
+        names = [f"[`{check.name}`](docs/checks.md#{check.name})" for check in all_checks() if check.family == family]
+        if names:
+            rows.append(f"| {title} | {', '.join(names)} |")
+    table = "\n".join(rows) + "\n"
+    return _CHECKS.sub(lambda _: table, README.read_text("utf-8"))
+
+
 def module_rows() -> Iterator[str]:
     """A row for each module that has a docstring: its path, and the docstring's first paragraph."""
     for path in sorted(PACKAGE.rglob("*.py"), key=lambda p: (len(p.relative_to(PACKAGE).parts) > 1, p)):
@@ -40,6 +55,7 @@ def main() -> None:
     """Write the pages."""
     CHECKS.write_text(checks_page(), encoding="utf-8")
     ARCHITECTURE.write_text(architecture_page(), encoding="utf-8")
+    README.write_text(readme(), encoding="utf-8")
 
 
 if __name__ == "__main__":

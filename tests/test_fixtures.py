@@ -185,7 +185,7 @@ def test_one_recording_serves_tests_and_items(kit, items):
     )
     result = kit.run(MODULE)
     assert set(items(result).values()) == {"passed"}
-    result.stdout.fnmatch_lines(["1 recording for 1 subject-environment pair"])
+    result.stdout.fnmatch_lines(["1 subject-environment pair: * each made once"])
 
 
 WIDE = """
@@ -219,7 +219,7 @@ def test_an_override_of_the_batch_feeds_the_recording(kit, items):
     assert result.ret == 0
     assert items(result)["test_own.py::test_batch[Wide-cpu]"] == "passed"
     result.stdout.fnmatch_lines(
-        ["*batch*float*6,7*fixture lightning_batch*", "1 recording for 1 subject-environment pair"]
+        ["*batch*float*6,7*fixture lightning_batch*", "1 subject-environment pair: * each made once"]
     )
 
 
@@ -279,7 +279,7 @@ def test_an_override_in_one_test_file_leaves_the_others_alone(kit, items):
     kit.write("test_other.py", body.format("fixture lightning_batch", False))
     result = kit.run(MODULE, batch="")
     assert set(items(result).values()) == {"passed"}
-    result.stdout.fnmatch_lines(["2 recordings for 1 subject-environment pair, 1 of them with several kinds of batch"])
+    result.stdout.fnmatch_lines(["1 subject-environment pair: *, each made once; 1 with several kinds of batch"])
 
 
 def test_an_override_that_raises_is_the_users_error(kit, items, said):

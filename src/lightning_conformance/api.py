@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning_conformance.checks import judge
-from lightning_conformance.environments import select
-from lightning_conformance.recording.run import DEFAULT_TIMEOUT, record
+from lightning_conformance import environments
+from lightning_conformance.checks import find_check, judge
+from lightning_conformance.recording.run import DEFAULT_TIMEOUT, Recordings
 from lightning_conformance.reporting.report import Report
 from lightning_conformance.subjects.subject import SearchLimits, Subject, SubjectOptions
 from lightning_conformance.subjects.target import parse_target
@@ -27,6 +27,7 @@ def check_module(
     timeout: float | None = DEFAULT_TIMEOUT,
     strict: bool = False,
     guess: bool | None = None,
+    select: Sequence[str] = (),
     raise_on_failure: bool = True,
 ) -> Report:
     """Run a LightningModule for a few steps under a real Trainer, and judge what was seen.
@@ -48,6 +49,7 @@ def check_module(
         timeout: Seconds for one run; None for no limit.
         strict: Let warnings fail, too.
         guess: Guess required constructor arguments that nobody gave; None: unless ``strict``.
+        select: Names of the checks to judge with, which also decide what is run; empty for all.
         raise_on_failure: Raise an exception that lists every finding.
 
     Returns:
@@ -55,7 +57,7 @@ def check_module(
 
     Raises:
         ConformanceError: A check failed (unless ``raise_on_failure`` is False).
-        UsageError: The arguments do not fit: an unknown target, environment or constructor argument.
+        UsageError: The arguments do not fit: an unknown target, environment, check or constructor argument.
     """
     given = init if isinstance(init, Mapping) else tuple(init)
     guess = not strict if guess is None else guess
@@ -63,9 +65,10 @@ def check_module(
     target = parse_target(module, Path.cwd()) if isinstance(module, str) else module
     subject = Subject(target, options, limits=SearchLimits(data_seconds=timeout and timeout / 4))
     words = [environment] if isinstance(environment, str) else list(environment)
-    recordings = tuple(record(subject, place, timeout=timeout) for place in select(words))
-    verdicts = tuple(verdict for each in recordings for verdict in judge(each, strict=strict))
-    report = Report(verdicts, recordings)
+    names = [find_check(name).name for name in select]
+    found = [Recordings(subject, place, timeout=timeout) for place in environments.select(words)]
+    verdicts = tuple(verdict for each in found for verdict in judge(each, strict=strict, select=names))
+    report = Report(verdicts, tuple(each() for each in found))
     if raise_on_failure:
         report.raise_for_failures()
     return report

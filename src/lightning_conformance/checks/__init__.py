@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lightning_conformance.checks import closure, completion, logging, logging_mean, loss, parameters
-from lightning_conformance.checks.registry import CHECKS, Check, all_checks, find_check, judge
+from lightning_conformance.checks import closure, completion, logging, logging_mean, loss, parameters, reproducibility
+from lightning_conformance.checks.registry import CHECKS, FAMILIES, Check, all_checks, find_check, judge, verdict_of
 from lightning_conformance.checks.verdict import (
     Finding,
     Inconclusive,
@@ -15,6 +15,7 @@ from lightning_conformance.checks.verdict import (
 
 __all__ = [
     "CHECKS",
+    "FAMILIES",
     "Check",
     "Finding",
     "Inconclusive",
@@ -31,4 +32,6 @@ __all__ = [
     "logging_mean",
     "loss",
     "parameters",
+    "reproducibility",
+    "verdict_of",
 ]

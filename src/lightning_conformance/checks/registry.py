@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from textwrap import shorten
 
-from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable, Verdict, decide
+from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable, Severity, Verdict, decide
 from lightning_conformance.errors import UsageError
-from lightning_conformance.recording.model import Recording
+from lightning_conformance.recording.model import TRAIN, Recording
 
-Judge = Callable[[Recording], Iterable[Finding]]
+Judge = Callable[..., Iterable[Finding]]
+Source = Callable[[str], Recording]
 
 COMPLETION = "training_completes"
-FAMILIES = ("completion", "loss", "optimization", "parameters", "logging")
+FAMILIES = {
+    "completion": "The run comes to its end",
+    "loss": "Loss and closure",
+    "optimization": "Optimizers and schedulers",
+    "parameters": "Parameters",
+    "logging": "Logging",
+    "hooks": "Hooks and versions",
+    "evaluation": "Validation, test and prediction",
+    "data": "Batches and data",
+    "checkpoints": "Checkpoints and hyperparameters",
+    "memory": "Memory and speed",
+    "reproducibility": "Reproducibility",
+    "tools": "Tools around the Trainer",
+    "learning": "Learning",
+    "device": "Devices",
+    "precision": "Precision",
+    "distributed": "Several processes",
+}
 CHECKS: dict[str, Check] = {}
 
 
@@ -24,20 +43,28 @@ class Check:
 
     Args:
         name: What must hold, in snake case.
-        family: The group of faults that it belongs to.
+        family: The group of faults that it belongs to, a key of :data:`FAMILIES`.
+        severity: The highest level that its findings have.
         since: Version of the kit that brought it.
+        regimes: The regimes whose recordings ``judge`` takes, in its order.
         needs_steps: Whether it can only judge a run in which a training step returned.
         explains_crash: Whether its failure is the reason why a run stopped, where one did.
         depends_on_guess: Whether its failure may be due to constructor arguments that were guessed.
-        judge: Looks at a recording and yields findings.
+        judges_failure: Whether it looks at a regime's run that an exception ended, too.
+        caused_by: Checks whose failure is the root of this one's, where both fail.
+        judge: Looks at recordings and yields findings.
     """
 
     name: str
     family: str
+    severity: Severity
     since: str
+    regimes: tuple[str, ...]
     needs_steps: bool
     explains_crash: bool
     depends_on_guess: bool
+    judges_failure: bool
+    caused_by: tuple[str, ...]
     judge: Judge
 
     @property
@@ -50,17 +77,18 @@ class Check:
         """The docstring's first line."""
         return self.documentation.partition("\n")[0]
 
-    def __call__(self, recording: Recording, *, strict: bool = False) -> Verdict:
-        """Judge a recording."""
+    def __call__(self, recordings: Source, *, strict: bool = False) -> Verdict:
+        """Judge the recordings of a subject in an environment."""
+        train = recordings(TRAIN)
 
         def verdict(outcome: str, **details: object) -> Verdict:
-            return Verdict(self.name, recording.subject, recording.environment, outcome, **details)  # type: ignore[arg-type]
+            return Verdict(self.name, train.subject, train.environment, outcome, **details)  # type: ignore[arg-type]
 
-        if self.needs_steps and not recording.steps:
+        if self.needs_steps and not train.steps:
             reason = f"no training step was completed (see {COMPLETION})"
             return verdict("inconclusive", reason=reason)
         try:
-            findings = tuple(self.judge(recording))
+            findings = tuple(self.judge(*self._material(recordings)))
         except NotApplicable as reason:
             return verdict("not applicable", reason=str(reason))
         except Inconclusive as reason:
@@ -70,9 +98,28 @@ class Check:
                 return verdict("failed", findings=(reason.finding,))
             return verdict("inconclusive", reason=str(reason), findings=(reason.finding,))
         outcome = decide(findings, strict)
-        if outcome == "failed" and self.depends_on_guess and recording.is_guessed:
-            return verdict("inconclusive", reason=_guessed_reason(recording, findings))
+        if outcome == "failed" and self.depends_on_guess and train.is_guessed:
+            return verdict("inconclusive", reason=_guessed_reason(train, findings))
         return verdict(outcome, findings=findings)
+
+    def _material(self, recordings: Source) -> Iterator[Recording]:
+        """The recordings to judge.
+
+        Raises:
+            NotApplicable: A regime has nothing to show with this module.
+            Inconclusive: A regime could not be run, or an exception ended it.
+        """
+        for regime in self.regimes:
+            recording = recordings(regime)
+            if recording.inapplicable:
+                raise NotApplicable(recording.inapplicable)
+            if recording.missing:
+                raise Inconclusive(recording.missing)
+            failure = recording.failure
+            if regime != TRAIN and failure is not None and not self.judges_failure:
+                said = shorten(f"{failure.type}: {failure.message}", 160, placeholder="...")
+                raise Inconclusive(f"the run under the regime {regime} was ended by {said}")
+            yield recording
 
 
 def _guessed_reason(recording: Recording, findings: tuple[Finding, ...]) -> str:
@@ -83,16 +130,21 @@ def _guessed_reason(recording: Recording, findings: tuple[Finding, ...]) -> str:
 def check(
     *,
     family: str,
+    severity: Severity = "error",
     since: str = "0.1.0",
+    regimes: tuple[str, ...] = (TRAIN,),
     needs_steps: bool = True,
     explains_crash: bool = False,
     depends_on_guess: bool = False,
+    judges_failure: bool = False,
+    caused_by: tuple[str, ...] = (),
 ) -> Callable[[Judge], Judge]:
-    """Register a judge under its function's name."""
+    """Register a judge under its function's name; it takes one recording for each of ``regimes``."""
 
     def register(judge: Judge) -> Judge:
         name = judge.__name__
-        CHECKS[name] = Check(name, family, since, needs_steps, explains_crash, depends_on_guess, judge)
+        flags = (needs_steps, explains_crash, depends_on_guess, judges_failure)
+        CHECKS[name] = Check(name, family, severity, since, regimes, *flags, caused_by, judge)
         return judge
 
     return register
@@ -100,16 +152,32 @@ def check(
 
 def all_checks() -> list[Check]:
     """Every check, family by family."""
-    return sorted(CHECKS.values(), key=lambda each: FAMILIES.index(each.family))
+    order = list(FAMILIES)
+    return sorted(CHECKS.values(), key=lambda each: order.index(each.family))
 
 
-def judge(recording: Recording, *, strict: bool = False) -> tuple[Verdict, ...]:
-    """Judge a recording with every check; a crash that another check explains refers to that check."""
-    verdicts = [each(recording, strict=strict) for each in all_checks()]
-    causes = [v.check for v in verdicts if v.failed and v.check != COMPLETION and CHECKS[v.check].explains_crash]
-    if recording.failure is not None and recording.failure.stage == "fit" and causes:
-        verdicts = [replace(v, because_of=causes[0]) if v.check == COMPLETION else v for v in verdicts]
-    return tuple(verdicts)
+def judge(recordings: Source, *, strict: bool = False, select: Sequence[str] = ()) -> tuple[Verdict, ...]:
+    """Judge a subject in an environment with every check, or with those that are named."""
+    return tuple(
+        verdict_of(each, recordings, strict=strict) for each in all_checks() if not select or each.name in select
+    )
+
+
+def verdict_of(each: Check, recordings: Source, *, strict: bool = False) -> Verdict:
+    """The verdict of one check; where another check names the root of its failure, it refers to that."""
+    verdict = each(recordings, strict=strict)
+    if not verdict.failed:
+        return verdict
+    root = next((c.name for c in _possible_roots(each, recordings) if c(recordings, strict=strict).failed), "")
+    return replace(verdict, because_of=root)
+
+
+def _possible_roots(each: Check, recordings: Source) -> list[Check]:
+    if each.name != COMPLETION:
+        return [CHECKS[name] for name in each.caused_by]
+    failure = recordings(TRAIN).failure
+    crashed = failure is not None and failure.stage == "fit"
+    return [c for c in all_checks() if crashed and c.explains_crash and c.name != COMPLETION]
 
 
 def find_check(name: str) -> Check:

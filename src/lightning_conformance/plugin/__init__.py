@@ -23,6 +23,7 @@ from lightning_conformance.plugin.fixtures import (
     lightning_environment,
     lightning_module,
     lightning_recording,
+    lightning_recordings,
     lightning_subject,
 )
 from lightning_conformance.plugin.options import pytest_addoption, pytest_cmdline_main, pytest_configure
@@ -36,6 +37,7 @@ __all__ = [
     "lightning_environment",
     "lightning_module",
     "lightning_recording",
+    "lightning_recordings",
     "lightning_subject",
     "pytest_addoption",
     "pytest_cmdline_main",

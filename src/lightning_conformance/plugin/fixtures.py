@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from lightning_conformance.environments import Environment
     from lightning_conformance.recording.model import Recording
+    from lightning_conformance.recording.run import Recordings
     from lightning_conformance.subjects.subject import Subject
 
 default_batch_key = pytest.StashKey[Any]()
@@ -71,28 +73,38 @@ def lightning_batch(request: pytest.FixtureRequest, lightning_subject: Subject, 
 
 
 @pytest.fixture
-def lightning_recording(
+def lightning_recordings(
     request: pytest.FixtureRequest, lightning_subject: Subject, lightning_environment: Environment
-) -> Recording:
-    """What a short real fit of the module showed; made once for a subject and environment, and shared."""
+) -> Recordings:
+    """What runs of the module showed: call it with the name of a regime; each is made once and shared."""
     __tracebackhide__ = True
-    from lightning_conformance.recording.run import record
+    from lightning_conformance.recording.run import Recordings
 
     state = state_of(request.config)
     batch = _overriding_batch(request, lightning_subject)
-    return state.store.get(
-        recording_key(state.known(lightning_subject), lightning_environment, batch),
-        lambda: record(lightning_subject, lightning_environment, batch=batch, timeout=state.settings.timeout),
-    )
+    subject = state.known(lightning_subject)
+
+    def keep(regime: str, make: Callable[[], Recording]) -> Recording:
+        return state.store.get(recording_key(subject, lightning_environment, regime, batch), make)
+
+    timeout = state.settings.timeout
+    return Recordings(lightning_subject, lightning_environment, batch=batch, timeout=timeout, keep=keep)
 
 
-def recording_key(subject: Subject, environment: Environment, batch: Any) -> str:
+@pytest.fixture
+def lightning_recording(lightning_recordings: Recordings) -> Recording:
+    """What a short real fit of the module showed; made once for a subject and environment, and shared."""
+    __tracebackhide__ = True
+    return lightning_recordings()
+
+
+def recording_key(subject: Subject, environment: Environment, regime: str, batch: Any) -> str:
     """Names a recording: subject, environment, regime, and the batch of an overriding fixture."""
     from lightning_conformance.subjects.batch_spec import describe
 
     # Structure only: values, and the ranges read off them, may differ from call to call.
     text = "" if batch is None else re.sub(r"(<| in )[^,)\]}]*", "", describe(batch))
-    return "|".join([subject.label, environment.name, "train", text])
+    return "|".join([subject.label, environment.name, regime, text])
 
 
 def _overriding_batch(request: pytest.FixtureRequest, subject: Subject) -> Any:
@@ -110,10 +122,10 @@ def _overriding_batch(request: pytest.FixtureRequest, subject: Subject) -> Any:
 
 @dataclass(frozen=True)
 class BoundCheck:
-    """A check, bound to the recording of a subject in an environment. Call it in a test."""
+    """A check, bound to the recordings of a subject in an environment. Call it in a test."""
 
     name: str
-    recording: Recording
+    recordings: Recordings
     strict: bool
     node: Any
 
@@ -124,11 +136,10 @@ class BoundCheck:
             ConformanceFailure: The check failed.
         """
         __tracebackhide__ = True
-        from lightning_conformance.checks import find_check, judge
+        from lightning_conformance.checks import find_check, verdict_of
 
-        name = find_check(self.name).name
-        verdict = next(v for v in judge(self.recording, strict=self.strict) if v.check == name)
-        self.node.stash[verdict_key] = (verdict, self.recording)
+        verdict = verdict_of(find_check(self.name), self.recordings, strict=self.strict)
+        self.node.stash[verdict_key] = (verdict, self.recordings())
         if verdict.failed:
             raise ConformanceFailure(verdict)
         if verdict.outcome != "passed":
@@ -136,8 +147,11 @@ class BoundCheck:
 
 
 @pytest.fixture
-def lightning_check(request: pytest.FixtureRequest, lightning_recording: Recording) -> BoundCheck:
+def lightning_check(request: pytest.FixtureRequest, lightning_recordings: Recordings) -> BoundCheck:
     """One check of the kit, ready to be called."""
+    __tracebackhide__ = True
+    # What is wrong with the user's words is an error of setup.
+    lightning_recordings()
     node = request.node
     name = node.name if hasattr(node, "lightning_subject") else request.param
-    return BoundCheck(name, lightning_recording, state_of(request.config).settings.strict, node)
+    return BoundCheck(name, lightning_recordings, state_of(request.config).settings.strict, node)

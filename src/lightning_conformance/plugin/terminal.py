@@ -14,6 +14,7 @@ from lightning_conformance.plugin.outcomes import gather
 from lightning_conformance.plugin.state import state_of
 
 _GUESSED = ("  guessed", "  inferred", "  doubt")
+TRAIN = "train"
 _ORDER = ("passed", "failed", "not applicable", "inconclusive")
 
 
@@ -57,11 +58,13 @@ def recordings_line(made: dict[str, int]) -> str:
     Args:
         made: How often each was made, by the keys of :func:`~lightning_conformance.plugin.fixtures.recording_key`.
     """
-    total = sum(made.values())
-    pairs = Counter(key.rsplit("|", 2)[0] for key in made)
-    several = sum(kinds > 1 for kinds in pairs.values())
-    more = f", {several} of them with several kinds of batch" if several else ""
-    return f"{_counted(total, 'recording')} for {_counted(len(pairs), 'subject-environment pair')}{more}"
+    pairs = {key.rsplit("|", 2)[0] for key in made}
+    again = sum(times - 1 for times in made.values())
+    each = "each made once" if not again else f"{again} of them made again"
+    told = f"{_counted(len(pairs), 'subject-environment pair')}: {_counted(sum(made.values()), 'recording')}, {each}"
+    trains = Counter(key.rsplit("|", 2)[0] for key in made if key.rsplit("|", 2)[1] == TRAIN)
+    several = sum(kinds > 1 for kinds in trains.values())
+    return f"{told}; {several} with several kinds of batch" if several else told
 
 
 def _counted(number: int, noun: str) -> str:

@@ -9,9 +9,11 @@ from typing import Literal, TypeVar
 from lightning_conformance.recording.events import (
     BackwardRan,
     BatchFacts,
+    Compared,
     GradientsCleared,
     HookCalled,
     LogCall,
+    LossSeen,
     MetricReceived,
     Moment,
     OptimizerStepped,
@@ -24,6 +26,8 @@ from lightning_conformance.recording.events import (
 
 Gradient = Literal["none", "zero", "nonzero"]
 Event = TypeVar("Event", bound="Seen")
+
+TRAIN = "train"
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,21 @@ class MethodSource:
 
 
 @dataclass(frozen=True)
+class Settled:
+    """What training showed that the subject needs of the data that it is fed.
+
+    Args:
+        ragged: Whether the last batch of an epoch may be smaller.
+        validation: Whether there is something to validate with.
+        loaders: How many validation loaders ``validation_step`` gets.
+    """
+
+    ragged: bool = True
+    validation: bool = True
+    loaders: int = 1
+
+
+@dataclass(frozen=True)
 class Recording:
     """Everything that one run of one subject in one environment under one regime showed.
 
@@ -146,6 +165,10 @@ class Recording:
         logged_metrics: What ``trainer.logged_metrics`` held when the run was over.
         failure: What ended the run early.
         ragged_failure: What a smaller last batch alone raised; the run was then repeated without it.
+        validation_failure: What validation with training batches raised; the run was then repeated without it.
+        settled: What other regimes heed.
+        missing: Why nothing was run; empty where it was.
+        inapplicable: Why the regime has nothing to show with this module; empty where it has.
     """
 
     subject: str
@@ -174,6 +197,9 @@ class Recording:
     failure: Failure | None = None
     ragged_failure: Failure | None = None
     validation_failure: Failure | None = None
+    settled: Settled = Settled()
+    missing: str = ""
+    inapplicable: str = ""
 
     def all(self, kind: type[Event]) -> Iterator[Event]:
         """The events of one kind, in order."""
@@ -206,13 +232,16 @@ class Recording:
 
 
 __all__ = [
+    "TRAIN",
     "BackwardRan",
     "BatchFacts",
+    "Compared",
     "Failure",
     "Gradient",
     "GradientsCleared",
     "HookCalled",
     "LogCall",
+    "LossSeen",
     "MethodSource",
     "MetricReceived",
     "Moment",
@@ -222,6 +251,7 @@ __all__ = [
     "Place",
     "Recording",
     "Seen",
+    "Settled",
     "StepRan",
     "TensorFacts",
     "UnregisteredLeaf",

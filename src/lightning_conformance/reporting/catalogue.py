@@ -18,11 +18,11 @@ the check, a *warning* fails it with `--lightning-strict` only, and *advice* nev
 
 
 def checks_text() -> str:
-    """A line for each check: name, family, what must hold."""
+    """A line for each check: name, family, the highest level of its findings, what must hold."""
     checks = all_checks()
     width = max(len(check.name) for check in checks)
     family = max(len(check.family) for check in checks)
-    return "\n".join(f"{c.name:<{width}}  {c.family:<{family}}  {c.summary}" for c in checks)
+    return "\n".join(f"{c.name:<{width}}  {c.family:<{family}}  {c.severity:<7}  {c.summary}" for c in checks)
 
 
 def explanation(name: str) -> str:
@@ -32,7 +32,7 @@ def explanation(name: str) -> str:
         UsageError: There is no such check.
     """
     check = find_check(name)
-    return f"{check.name} ({check.family}, since {check.since})\n\n{check.documentation}"
+    return f"{check.name} ({check.family}, {check.severity}, since {check.since})\n\n{check.documentation}"
 
 
 def checks_markdown() -> str:
@@ -42,10 +42,10 @@ def checks_markdown() -> str:
 
 def _page(checks: list[Check]) -> Iterator[str]:
     yield _INTRODUCTION
-    yield "| check | family | what must hold |\n| --- | --- | --- |"
+    yield "| check | family | level | what must hold |\n| --- | --- | --- | --- |"
     for check in checks:
-        yield f"| [`{check.name}`](#{check.name}) | {check.family} | {check.summary} |"
+        yield f"| [`{check.name}`](#{check.name}) | {check.family} | {check.severity} | {check.summary} |"
     for check in checks:
-        yield f"\n## {check.name}\n\n*{check.family}, since {check.since}*\n"
+        yield f"\n## {check.name}\n\n*{check.family}, {check.severity}, since {check.since}*\n"
         # A section of the docstring is a subsection of the page.
         yield check.documentation.replace("\n## ", "\n### ")

@@ -1,1 +1,9 @@
-"""What watches a run: each instrument sees one kind of thing and writes it on the tape."""
+"""What watches a run. An instrument of :data:`INSTRUMENTS` watches every run of the ``train`` regime."""
+
+from __future__ import annotations
+
+from lightning_conformance.recording.instruments.base import Instrument, Run
+
+INSTRUMENTS: tuple[type[Instrument], ...] = ()
+
+__all__ = ["INSTRUMENTS", "Instrument", "Run"]

@@ -1,0 +1,123 @@
+"""How a subject is run in an environment, once it was found out what does not fit it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lightning_conformance.environments import Environment
+from lightning_conformance.errors import SubjectError
+from lightning_conformance.lightning_api import LightningPackage
+from lightning_conformance.recording.isolation import quiet_lightning, seed_everything
+from lightning_conformance.recording.model import Settled
+from lightning_conformance.subjects.inference.steps import needs_loader_index
+from lightning_conformance.subjects.sources import BatchSource, Plan
+from lightning_conformance.subjects.subject import Subject
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What every run of a subject in an environment has in common.
+
+    Args:
+        source: Feeds the run.
+        plan: How long the run is.
+        settled: What the ``train`` regime found out that the subject needs.
+    """
+
+    subject: Subject
+    environment: Environment
+    source: BatchSource
+    plan: Plan
+    settled: Settled = field(default_factory=Settled)
+
+    @property
+    def package(self) -> LightningPackage:
+        """The Lightning package that the subject belongs to."""
+        return self.subject.package
+
+    def build(self) -> Any:
+        """A new instance, built with the plan's seed.
+
+        Raises:
+            SubjectError: It cannot be built, or is no initialised module.
+        """
+        seed_everything(self.plan.seed)
+        with unheard_warnings():
+            module = _initialised(self.subject.build(), self.subject.label)
+        # The user's factory may have imported Lightning only now, and Lightning sets its log level then.
+        quiet_lightning()
+        return module
+
+    def trainer(self, folder: Path, **more: Any) -> Any:
+        """A Trainer of the plan's length in the environment, which writes nothing but into ``folder``.
+
+        Args:
+            more: Arguments of the Trainer that add to those, or replace them.
+        """
+        arguments: dict[str, Any] = {
+            **self.environment.trainer_arguments(),
+            "max_epochs": self.plan.epochs,
+            "limit_train_batches": self.plan.batches,
+            "limit_val_batches": self.plan.validation_batches,
+            "log_every_n_steps": 1,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "default_root_dir": str(folder),
+            "plugins": self.package.single_device_plugins(),
+        }
+        return self.package.Trainer(**{**arguments, **more})
+
+    def fit(self, trainer: Any, module: Any, **more: Any) -> None:
+        """Train, seeded, with the batches of the source.
+
+        Args:
+            more: Further arguments of ``Trainer.fit``, such as ``ckpt_path``.
+        """
+        arguments = self.fit_arguments(module)
+        if "train_dataloaders" in arguments and self.subject.own_data_fails:
+            module.prepare_data = _nothing
+        seed_everything(self.plan.seed)
+        trainer.fit(module, **{**arguments, **more})
+        if str(getattr(trainer.state, "status", "")).lower().endswith("interrupted"):
+            raise KeyboardInterrupt
+
+    def fit_arguments(self, module: Any) -> dict[str, Any]:
+        """The arguments of ``Trainer.fit`` that feed the module: loaders, a DataModule, or none."""
+        settled = self.settled
+        validation = settled.validation and self.package.is_overridden("validation_step", module)
+        arguments = self.source.fit_arguments(self.plan, ragged=settled.ragged, validation=validation)
+        if "val_dataloaders" in arguments:
+            loaders = max(settled.loaders, 1 + needs_loader_index(module.validation_step))
+            if loaders > 1:
+                arguments["val_dataloaders"] = [arguments["val_dataloaders"]] * loaders
+        return arguments
+
+
+@contextmanager
+def unheard_warnings() -> Iterator[None]:
+    """Give no Python warning meanwhile."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _initialised(module: Any, label: str) -> Any:
+    """The module, as it is.
+
+    Raises:
+        SubjectError: Its constructor never called that of LightningModule.
+    """
+    if "_parameters" not in vars(module):
+        message = f"{label} cannot be used: its __init__ does not call super().__init__()."
+        raise SubjectError("construct", message, "super().__init__()  # first line of __init__")
+    return module
+
+
+def _nothing() -> None:
+    """Stands for a ``prepare_data`` that cannot work here."""
