@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from lightning_conformance.checks import closure, completion, logging, logging_mean, loss, parameters, reproducibility
+from lightning_conformance.checks import (
+    closure,
+    completion,
+    device,
+    logging,
+    logging_mean,
+    loss,
+    parameters,
+    reproducibility,
+)
 from lightning_conformance.checks.registry import CHECKS, FAMILIES, Check, all_checks, find_check, judge, verdict_of
 from lightning_conformance.checks.verdict import (
     Finding,
@@ -26,6 +35,7 @@ __all__ = [
     "all_checks",
     "closure",
     "completion",
+    "device",
     "find_check",
     "judge",
     "logging",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.utils.checkpoint
 from torch.overrides import TorchFunctionMode
 
 from lightning_conformance.environments.virtual_device.devices import Target, is_device, target_of
@@ -15,6 +16,8 @@ from lightning_conformance.environments.virtual_device.sides import NEUTRAL, SEN
 from lightning_conformance.environments.virtual_device.state import DeviceState
 
 _T: Any = torch.Tensor
+# It compares the devices of a first pass with those of a second, and asks for one of them where the mode is off.
+_CHECKPOINT = torch.utils.checkpoint.__file__
 _MAKERS = (
     *("zeros", "ones", "empty", "full", "eye", "scalar_tensor", "empty_strided", "empty_permuted"),
     *("arange", "range", "linspace", "logspace", "tril_indices", "triu_indices"),
@@ -58,7 +61,8 @@ class CallMode(TorchFunctionMode):
 
     def side(self, tensor: torch.Tensor) -> Side:
         """On which side a tensor is."""
-        return self.state.marks.of(tensor).side
+        with torch._C.DisableTorchFunction():
+            return self.state.marks.of(tensor).side
 
     def _make_on(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A function that is given the device to make tensors on."""
@@ -84,9 +88,12 @@ class CallMode(TorchFunctionMode):
         """A tensor where a device is."""
         if target.side is None or not _is_plain(tensor):
             return tensor.to(target.device)
-        if target.side is Side.HOST and self.side(tensor) is Side.DEVICE:
-            self.state.witness.waited("cpu")
-        return move(tensor, self.state.marks, target.side)
+        before, state = self.side(tensor), self.state
+        moved = move(tensor, state.marks, target.side)
+        if target.side is Side.HOST and before is Side.DEVICE:
+            state.witness.waited("cpu")
+            state.marks.put(moved, Side.HOST, state.witness.origin())
+        return moved
 
     def to(self, func: Any, args: Any, kwargs: Any) -> Any:
         """``tensor.to``: to a device, a dtype, both, or to where another tensor is."""
@@ -135,7 +142,7 @@ class CallMode(TorchFunctionMode):
     def device(self, func: Any, args: Any, kwargs: Any) -> Any:
         """``tensor.device``."""
         real = func(*args)
-        if real.type != "cpu":
+        if real.type != "cpu" or sys._getframe(2).f_code.co_filename == _CHECKPOINT:
             return real
         return {Side.DEVICE: SENTINEL, Side.UNKNOWN: NEUTRAL}.get(self.side(args[0]), real)
 
@@ -196,7 +203,7 @@ class CallMode(TorchFunctionMode):
 
 def _is_plain(tensor: torch.Tensor) -> bool:
     """Whether a tensor has no functions of its own, as a lazy parameter and the user's subclasses have."""
-    return type(tensor) in (torch.Tensor, torch.nn.Parameter) or isinstance(tensor, torch.nn.Buffer)
+    return type(tensor) in (torch.Tensor, torch.nn.Parameter)
 
 
 _SPECIAL: dict[Any, Callable[[CallMode, Any, Any, Any], Any]] = {

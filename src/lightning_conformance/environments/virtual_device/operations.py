@@ -45,16 +45,21 @@ class OperationMode(TorchDispatchMode):
             for (place, _), mark in zip(operands, marks, strict=True):
                 if place == position and mark.side is Side.DEVICE:
                     state.witness.wanted_host(state.name_of(rule.name), what)
-        if Side.HOST not in sides:
+        if Side.HOST not in sides or state.is_lenient:
             return
         for group in _groups(rule, args, operands, marks):
             on_device = next((tensor for _, tensor, mark in group if mark.side is Side.DEVICE), None)
             if on_device is None:
                 continue
-            for position, tensor, mark in group:
-                if mark.side is Side.HOST and _is_in_the_way(rule, position, tensor):
-                    state.witness.mixed(state.name_of(rule.name), on_device, tensor, mark.origin, mark.root)
-                    break
+            in_the_way = [
+                (tensor, mark)
+                for position, tensor, mark in group
+                if mark.side is Side.HOST and _is_in_the_way(rule, position, tensor)
+            ]
+            if in_the_way:
+                # Of a layer's weight and bias, the weight.
+                tensor, mark = max(in_the_way, key=lambda pair: pair[0].numel())
+                state.witness.mixed(state.name_of(rule.name), on_device, tensor, mark.origin, mark.root)
 
     def _mark(
         self, rule: Rule, args: Any, kwargs: Any, marks: list[Mark], sides: set[Side], returned: Any
@@ -71,7 +76,7 @@ class OperationMode(TorchDispatchMode):
                 state.marks.put(tensor, Side.HOST)
             elif Side.DEVICE in sides:
                 state.marks.put(tensor, Side.DEVICE)
-            elif Side.UNKNOWN in sides or rule.name == "set_":
+            elif Side.UNKNOWN in sides or rule.name == "set_" or state.is_lenient:
                 state.marks.put(tensor, Side.UNKNOWN)
             else:
                 known = next((mark for mark in marks if mark.origin is not None or mark.root is not None), marks[0])

@@ -10,6 +10,16 @@ import torch
 from lightning_conformance.environments.virtual_device.sides import Marks, Side
 from lightning_conformance.environments.virtual_device.witness import Witness
 
+# How what has no name of its own is written.
+_WRITTEN = {
+    **{f"__{name}__": name for name in ("bool", "int", "float", "index", "repr", "contains", "add", "mul", "sub")},
+    **{f"__{name}__": name for name in ("radd", "rmul", "rsub", "iadd", "imul", "isub", "itruediv", "truediv")},
+    "__getitem__": "tensor[...]",
+    "__setitem__": "tensor[...] =",
+}
+# Where a mode is on, torch takes a way through them on which lengths and targets stay where they are.
+_LENIENT = {"ctc_loss"}
+
 
 class DeviceState:
     """The marks of one run, the torch function that is running, and who is told.
@@ -26,7 +36,12 @@ class DeviceState:
     def name_of(self, operation: str) -> str:
         """What the user called, in which an operation runs."""
         name = getattr(self.running, "__name__", "") if self.running is not None else ""
-        return name or operation
+        return _WRITTEN.get(name, name) or operation
+
+    @property
+    def is_lenient(self) -> bool:
+        """Whether what runs moves its operands itself, in a way that is not to be seen here."""
+        return getattr(self.running, "__name__", "") in _LENIENT
 
     def mark_made(self, tensor: torch.Tensor, is_fresh: bool) -> None:
         """Mark a tensor that an operation made from nothing; what the function mode knows better, it says after.
@@ -44,7 +59,8 @@ class DeviceState:
     def mark_tree(self, value: Any, side: Side, origin: Any = None) -> None:
         """Mark every tensor in a function's result."""
         if isinstance(value, torch.Tensor):
-            self.marks.put(value, side, origin)
+            with torch._C.DisableTorchFunction():
+                self.marks.put(value, side, origin)
         elif isinstance(value, (list, tuple)):
             for item in value:
                 self.mark_tree(item, side, origin)

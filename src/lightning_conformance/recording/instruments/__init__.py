@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lightning_conformance.recording.instruments.base import Instrument, Run
+from lightning_conformance.recording.instruments.devices import DeviceWatch
 
-INSTRUMENTS: tuple[type[Instrument], ...] = ()
+INSTRUMENTS: tuple[type[Instrument], ...] = (DeviceWatch,)
 
 __all__ = ["INSTRUMENTS", "Instrument", "Run"]
