@@ -26,6 +26,8 @@ _MAKERS = re.compile(
     r"torch\.(zeros|ones|empty|full|eye|arange|linspace|logspace|rand|randn|randint|randperm|tensor|as_tensor"
     r"|tril_indices|triu_indices|\w+_window)\("
 )
+_MODULES = "nn.ModuleList([...]), nn.ModuleDict({...}), or an attribute of self"
+_PARAMETERS = "nn.ParameterList([...]), nn.ParameterDict({...}), or an attribute of self"
 
 
 @check(family="device", explains_crash=True, needs_steps=False)
@@ -69,9 +71,12 @@ def tensors_are_on_one_device(recording: Recording) -> Iterator[Finding]:
     if failure is not None and _REFUSED.search(failure.message):
         cause = "A tensor that was not moved, or made without device=, meets one on the accelerator."
         yield Finding(f"{failure.type}: {failure.message}", cause, "device=self.device", failure.place)
+    layers = set()
     for mix in recording.all(DeviceMix):
-        if mix.kind != "batch":
+        layer = (mix.name.rpartition(".")[0], mix.place) if mix.kind == "layer" else None
+        if mix.kind != "batch" and (layer is None or layer not in layers):
             yield _mixed(mix)
+        layers.add(layer)
     for wanted in recording.all(HostTensorWanted):
         yield _wanted(wanted)
 
@@ -113,7 +118,9 @@ def batch_is_moved_to_device(recording: Recording) -> Iterator[Finding]:
             fix = "return super().transfer_batch_to_device(batch, device, dataloader_idx)"
         else:
             cause = "Lightning moves what is in tuples, lists, dicts and dataclasses, and objects that have `to`."
-            fix = "def to(self, device, **kwargs): ...  # in the batch's class, or transfer_batch_to_device in the module"
+            fix = (
+                "def to(self, device, **kwargs): ...  # in the batch's class, or transfer_batch_to_device in the module"
+            )
         place = recording.method_place("transfer_batch_to_device") or mix.place
         message = f"`{mix.name}` is still on the CPU after the batch was moved, and `{mix.operation}` refuses it"
         yield Finding(f"{message} beside a tensor on the accelerator{_at(mix)}.", cause, fix, place)
@@ -213,10 +220,9 @@ def _at(mix: DeviceMix) -> str:
 def _why(mix: DeviceMix) -> tuple[str, str]:
     attribute = mix.name.removeprefix("self.")
     if mix.kind == "layer":
-        return (
-            f"`{mix.name}` belongs to a layer that is not registered: Lightning does not move it.",
-            "nn.ModuleList([...]), nn.ModuleDict({...}), or an attribute of self",
-        )
+        if mix.name.endswith("]"):
+            return f"`{mix.name}` is a parameter that is not registered: Lightning does not move it.", _PARAMETERS
+        return f"`{mix.name}` belongs to a module that is not registered: Lightning does not move it.", _MODULES
     if mix.kind == "attribute":
         if "[" in attribute or "." in attribute:
             fix = f'self.register_buffer("{re.split("[.[]", attribute)[-1].strip("]") or "name"}", ...)'

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from lightning_conformance.environments.virtual_device.devices import Target, is_device, target_of
 from lightning_conformance.environments.virtual_device.moving import move
-from lightning_conformance.environments.virtual_device.sides import NEUTRAL, SENTINEL, Side
+from lightning_conformance.environments.virtual_device.sides import HOST, NEUTRAL, SENTINEL, Side
 from lightning_conformance.environments.virtual_device.state import DeviceState
 
 _T: Any = torch.Tensor
@@ -132,7 +132,7 @@ class CallMode(TorchFunctionMode):
 
     def cpu(self, func: Any, args: Any, kwargs: Any) -> Any:
         """``tensor.cpu()``."""
-        return self.move(args[0], Target(Side.HOST, NEUTRAL))
+        return self.move(args[0], Target(Side.HOST, HOST))
 
     def cuda(self, func: Any, args: Any, kwargs: Any) -> Any:
         """``tensor.cuda()``."""
@@ -144,7 +144,7 @@ class CallMode(TorchFunctionMode):
         real = func(*args)
         if real.type != "cpu" or sys._getframe(2).f_code.co_filename == _CHECKPOINT:
             return real
-        return {Side.DEVICE: SENTINEL, Side.UNKNOWN: NEUTRAL}.get(self.side(args[0]), real)
+        return {Side.DEVICE: SENTINEL, Side.HOST: HOST}.get(self.side(args[0]), NEUTRAL)
 
     def is_cuda(self, func: Any, args: Any, kwargs: Any) -> bool:
         """``tensor.is_cuda``; torch's own code asks in order to call what is not here."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lightning_conformance.environments.virtual_device.sides import NEUTRAL, SENTINEL, Side
+from lightning_conformance.environments.virtual_device.sides import HOST, NEUTRAL, SENTINEL, Side
 from lightning_conformance.environments.virtual_device.witness import Witness
 
 ACCELERATORS = ("cuda", "mps", "xpu", "hpu", "npu", "xla")
@@ -33,6 +33,8 @@ def target_of(device: Any, witness: Witness) -> Target:
     """Where a device is, by its name, number or ``torch.device``."""
     if device is NEUTRAL:
         return Target(Side.UNKNOWN, NEUTRAL)
+    if device is HOST:
+        return Target(Side.HOST, HOST)
     if isinstance(device, int):
         return Target(Side.DEVICE, SENTINEL)
     kind, _, index = str(device).partition(":")

@@ -61,9 +61,7 @@ class OperationMode(TorchDispatchMode):
                 tensor, mark = max(in_the_way, key=lambda pair: pair[0].numel())
                 state.witness.mixed(state.name_of(rule.name), on_device, tensor, mark.origin, mark.root)
 
-    def _mark(
-        self, rule: Rule, args: Any, kwargs: Any, marks: list[Mark], sides: set[Side], returned: Any
-    ) -> None:
+    def _mark(self, rule: Rule, args: Any, kwargs: Any, marks: list[Mark], sides: set[Side], returned: Any) -> None:
         state = self.state
         for _, tensor in _operands((returned,), {}):
             if not state.marks.is_new(tensor):

@@ -19,7 +19,8 @@ class Side(Enum):
 
 # Made with this device, a tensor is on the pretend accelerator; it differs from torch.device("cpu").
 SENTINEL = torch.device("cpu", 0)
-# Handed out as the device of what is on an unknown side, and known again by its identity.
+# Handed out as the devices of what is on the host, and of what is on an unknown side; told apart by identity.
+HOST = torch.device("cpu")
 NEUTRAL = torch.device("cpu")
 _ATTRIBUTE = "_conformance_mark"
 

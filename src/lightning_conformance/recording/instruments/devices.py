@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ from lightning_conformance.recording.instruments.hidden import find_attribute_wh
 from lightning_conformance.recording.model import Place
 from lightning_conformance.recording.places import assignments, user_functions
 
-_TORCH = str(Path(inspect.getfile(torch)).parent)
+_TORCH = str(Path(inspect.getfile(torch)).parent) + os.sep
 _KIT = str(Path(__file__).parents[2])
 _MODES = (str(Path(_KIT, "environments", "virtual_device")), __file__)
 
@@ -49,6 +50,7 @@ class DeviceWatch(Instrument):
         super().__init__(run)
         environment = run.setup.environment
         self._device = environment.watched_by(self) if isinstance(environment, Virtual) else None
+        self._is_mixed = False
         self._told: set[tuple[Any, ...]] = set()
         self._waits: Counter[tuple[str, Place]] = Counter()
         self._steps: set[tuple[int, int]] = set()
@@ -117,6 +119,9 @@ class DeviceWatch(Instrument):
         if caller is None:
             return
         place, own = self.run.places.here(), storage_of(on_host)
+        if place is None and self._is_mixed:
+            # An optimizer step on gradients that come from a mixture.
+            return
         if self._is_told("mix", operation, place, origin if root is None else id(root)):
             return
         if any(map(compares_type, self._user_frames())):
@@ -124,6 +129,7 @@ class DeviceWatch(Instrument):
         kind, name, made = self._describe(own, root, origin)
         if kind in ("attribute", "layer", "global", "unknown") and self._may_be_moved(name):
             return
+        self._is_mixed = True
         shapes = tuple(on_device.shape), tuple(on_host.shape)
         self.run.tape.add(DeviceMix(self.run.tape.now, operation, *shapes, kind, name, made, place))
 
@@ -174,9 +180,8 @@ class DeviceWatch(Instrument):
         for storage in (own, root):
             if id(storage) in self._left:
                 return "batch", self._left[id(storage)][1], None
-        if origin is not None and root is None and origin.file in self.run.places.user_files | {origin.file}:
-            name = self._find(own)[1]
-            return ("attribute", name, origin) if name.startswith("self.") else ("made", "", origin)
+        if origin is not None and root is None:
+            return "made", self._find(own)[1], origin
         kind, name = self._find(root if root is not None else own)
         attribute = name.removeprefix("self.").partition(".")[0].partition("[")[0]
         return kind, name, assignments(self.run.module).get(attribute) or origin
@@ -192,7 +197,7 @@ class DeviceWatch(Instrument):
         with torch._C.DisableTorchFunction():
             name, container = find_attribute_where(module, wanted)
             if name:
-                is_layer = container == "module" or isinstance(found[-1], torch.nn.Parameter)
+                is_layer = container == "module" or "]." in name or isinstance(found[-1], torch.nn.Parameter)
                 return ("layer" if is_layer else "attribute"), name
             name = find_global_where(user_functions(module), wanted)
         return ("global", name) if name else ("unknown", "")
