@@ -18,10 +18,11 @@ NOT_WITHOUT_BATCH = {
     "LeftoverOptimizerIndex": "Lightning 2.0 meets the error while the batch is sought, with no line of the user's",
     "OldOptimizerStepSignature": "the error is met while the batch is sought, and has no line of the user's",
     "RoundTripThroughNumpy": "the search cannot follow values through NumPy",
+    "WeightsThroughNumpy": "the search cannot follow values through NumPy",
 }
 
 
-def run(case, batch, select):
+def run(case, batch, select, environment="cpu"):
     if reason := case.why_not_here():
         pytest.skip(reason)
     return check_module(
@@ -29,7 +30,7 @@ def run(case, batch, select):
         select=select,
         batch=batch,
         train_loss=case.expected.get("metric", "train_loss"),
-        environment=case.expected.get("environment", "cpu"),
+        environment=case.expected.get("environment", environment),
         raise_on_failure=False,
     )
 
@@ -66,6 +67,14 @@ def test_legitimate_module_is_not_accused(case, batch):
     accusations = [f for f in report.findings if f.severity in ("error", "warning")]
     assert accusations == []
     assert report.passed
+
+
+@pytest.mark.parametrize("case", LEGITIMATE, ids=lambda case: case.name)
+def test_legitimate_module_is_not_accused_where_devices_are_told_apart(case):
+    report = run(case, given(case), TRAIN_ALONE, "virtual")
+    assert [f for f in report.findings if f.severity in ("error", "warning")] == []
+    assert report.passed
+    assert report.verdict("tensors_are_on_one_device", "virtual").outcome == "passed"
 
 
 def test_suites_are_as_large_as_they_claim():

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from lightning_conformance.checks.registry import check
-from lightning_conformance.checks.verdict import Finding, NotApplicable
+from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
 from lightning_conformance.recording.device_events import (
     DeviceMix,
     DeviceNamed,
@@ -14,7 +14,7 @@ from lightning_conformance.recording.device_events import (
     HostTensorWanted,
     HostWaited,
 )
-from lightning_conformance.recording.model import Recording
+from lightning_conformance.recording.model import Place, Recording
 
 # What torch says where tensors are on two devices.
 _REFUSED = re.compile(
@@ -26,6 +26,9 @@ _MAKERS = re.compile(
     r"torch\.(zeros|ones|empty|full|eye|arange|linspace|logspace|rand|randn|randint|randperm|tensor|as_tensor"
     r"|tril_indices|triu_indices|\w+_window)\("
 )
+# What it says where no accelerator is.
+_NO_CUDA = re.compile(r"not compiled with CUDA|[Nn]o CUDA GPUs|NVIDIA driver|MPS .*not (?:built|available)")
+_REAL, _VIRTUAL = ("cuda", "mps"), "virtual"
 _MODULES = "nn.ModuleList([...]), nn.ModuleDict({...}), or an attribute of self"
 _PARAMETERS = "nn.ParameterList([...]), nn.ParameterDict({...}), or an attribute of self"
 
@@ -151,14 +154,13 @@ def device_is_not_hard_coded(recording: Recording) -> Iterator[Finding]:
     ## Known problems
     Only lines that ran are seen.
     """
+    failure = recording.failure
+    if recording.environment == _VIRTUAL and failure and failure.place and _NO_CUDA.search(failure.message):
+        yield _named(failure.place.source.strip(), failure.place)
+        return
     _needs_devices(recording)
     for named in recording.all(DeviceNamed):
-        yield Finding(
-            f"an accelerator is asked for by name: `{named.text}`.",
-            "Lightning decides where the module runs: on the CPU, or on another GPU than the first, this line fails.",
-            "x.to(self.device), or device=x.device",
-            named.place,
-        )
+        yield _named(named.text, named.place)
 
 
 @check(family="device", severity="advice")
@@ -200,8 +202,20 @@ def few_host_synchronisations(recording: Recording) -> Iterator[Finding]:
 
 
 def _needs_devices(recording: Recording) -> None:
-    if not any(recording.all(DevicesToldApart)) and recording.environment not in ("cuda", "mps"):
+    if recording.environment in _REAL or any(recording.all(DevicesToldApart)):
+        return
+    if recording.environment != _VIRTUAL:
         raise NotApplicable(f"the environment {recording.environment} does not tell devices apart")
+    raise Inconclusive("the run did not begin (see training_completes)")
+
+
+def _named(text: str, place: Place | None) -> Finding:
+    return Finding(
+        f"an accelerator is asked for by name: `{text}`.",
+        "Lightning decides where the module runs: on the CPU, or on another GPU than the first, this line fails.",
+        "x.to(self.device), or device=x.device",
+        place,
+    )
 
 
 def _mixed(mix: DeviceMix) -> Finding:

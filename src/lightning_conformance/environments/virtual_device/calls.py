@@ -99,8 +99,8 @@ class CallMode(TorchFunctionMode):
         """``tensor.to``: to a device, a dtype, both, or to where another tensor is."""
         tensor, *rest = args
         given = dict(kwargs)
-        if (rest and isinstance(rest[0], _T)) or "other" in given:
-            other = given.pop("other") if "other" in given else rest.pop(0)
+        if rest and isinstance(rest[0], _T):
+            other = rest.pop(0)
             target, rest = Target(self.side(other), NEUTRAL), [other.dtype, *rest]
         elif (rest and is_device(rest[0])) or given.get("device") is not None:
             named = given.pop("device") if given.get("device") is not None else rest.pop(0)

@@ -15,11 +15,11 @@ from lightning_conformance.environments.virtual_device.state import DeviceState
 Operand = tuple[int | str, torch.Tensor]
 
 
-class OperationMode(TorchDispatchMode):
+class OperationMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Runs each operation as it is, on the CPU."""
 
     def __init__(self, state: DeviceState) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.state = state
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -116,4 +116,4 @@ def _is_in_the_way(rule: Rule, position: int | str, tensor: torch.Tensor) -> boo
         return False
     if rule.skips_empty and tensor.numel() == 0:
         return False
-    return tensor.dim() > 0 or position in rule.written
+    return tensor.dim() > 0 or not rule.takes_scalars or position in rule.written

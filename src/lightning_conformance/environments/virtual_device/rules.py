@@ -19,6 +19,12 @@ _MAY_BE_ON_HOST: dict[str, tuple[int, ...]] = {
     "bernoulli": (1,),
     "bernoulli_": (1,),
 }
+# Elsewhere CUDA takes a tensor without dimensions from the CPU.
+_NO_SCALARS = {
+    *("stack", "cat", "embedding", "nll_loss_forward", "nll_loss2d_forward", "gather", "index_select", "take"),
+    *("scatter", "scatter_", "scatter_add", "scatter_add_", "index_add", "index_add_", "index_copy", "index_copy_"),
+    *("bucketize", "searchsorted"),
+}
 _MUST_BE_ON_HOST = {"_pack_padded_sequence": {1: "lengths"}}
 # They carry values from one side to the other, or look at no values.
 _CROSS = {"copy_", "_to_copy", "copy", "set_", "is_same_size", "resize_as_", "_resize_output_", "lift_fresh"}
@@ -42,6 +48,7 @@ class Rule:
         must_be_on_host: Positions of operands that must be on the CPU, with their names.
         written: Positions, or names, of operands that it writes to.
         waits: Whether the host waits for the device in it.
+        takes_scalars: Whether a tensor without dimensions may be on the CPU.
         skips_empty: Whether operands without elements do not matter.
     """
 
@@ -52,6 +59,7 @@ class Rule:
     must_be_on_host: dict[int, str]
     written: frozenset[int | str]
     waits: bool
+    takes_scalars: bool
     skips_empty: bool
 
 
@@ -72,6 +80,7 @@ def rule_of(func: Any) -> Rule:
         _MUST_BE_ON_HOST.get(name, {}),
         written,
         name in _WAITING,
+        name not in _NO_SCALARS,
         name == "cat",
     )
 

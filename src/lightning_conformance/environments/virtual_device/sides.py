@@ -64,7 +64,10 @@ class Marks:
 
     def put(self, tensor: torch.Tensor, side: Side, origin: Any = None, root: Any = None) -> None:
         """Note on which side a tensor's storage is."""
-        storage = storage_of(tensor)
+        self.put_storage(storage_of(tensor), side, origin, root)
+
+    def put_storage(self, storage: Any, side: Side, origin: Any = None, root: Any = None) -> None:
+        """Note on which side a storage is; nothing, where there is none."""
         if storage is not None:
             setattr(storage, _ATTRIBUTE, Mark(self, side, origin, root))
 

@@ -36,7 +36,7 @@ class DeviceState:
     def name_of(self, operation: str) -> str:
         """What the user called, in which an operation runs."""
         name = getattr(self.running, "__name__", "") if self.running is not None else ""
-        return _WRITTEN.get(name, name) or operation
+        return (_WRITTEN.get(name, name) or operation).lstrip("_")
 
     @property
     def is_lenient(self) -> bool:

@@ -10,7 +10,7 @@ import torch
 
 from lightning_conformance.environments.virtual_device.calls import CallMode
 from lightning_conformance.environments.virtual_device.operations import OperationMode
-from lightning_conformance.environments.virtual_device.sides import Side, storage_of
+from lightning_conformance.environments.virtual_device.sides import SENTINEL, Side, storage_of
 from lightning_conformance.environments.virtual_device.state import DeviceState
 from lightning_conformance.environments.virtual_device.witness import Witness
 
@@ -30,7 +30,7 @@ class VirtualDevice:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """While this lasts, the calling thread's tensors are told apart."""
-        with self._operations, self._calls, self._inside_backward():
+        with self._operations, self._calls, self._inside_backward(), self._loading():
             yield
 
     def side(self, tensor: torch.Tensor) -> Side:
@@ -44,6 +44,24 @@ class VirtualDevice:
             if self._state.marks.of(tensor).side is Side.UNKNOWN:
                 self._state.marks.put(tensor, Side.HOST)
             return storage_of(tensor)
+
+    @contextmanager
+    def _loading(self) -> Iterator[None]:
+        """``torch.load`` to the device: for each storage it asks a register who knows the location."""
+        registry = torch.serialization._package_registry
+        before = list(registry)
+
+        def restore(storage: Any, location: str) -> Any:
+            if location != str(SENTINEL):
+                return None
+            self._state.marks.put_storage(storage, Side.DEVICE)
+            return storage
+
+        torch.serialization.register_package(0, lambda storage: None, restore)
+        try:
+            yield
+        finally:
+            registry[:] = before
 
     @contextmanager
     def _inside_backward(self) -> Iterator[None]:
