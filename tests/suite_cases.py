@@ -1,4 +1,7 @@
-"""Reads the modules of tests/faults and tests/legitimate and what is expected of them, without importing them."""
+"""Reads the modules of tests/faults and tests/legitimate, the faults that they show, and what is expected of them.
+
+Nothing of them is imported.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,50 @@ import ast
 import importlib.metadata
 import importlib.util
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pytest brings it along
+
 HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of the catalogue.
+
+    Args:
+        name: Its name.
+        family: What it is about.
+        severity: SW, CE, CL or ST; ``tests/faults/catalogue.toml`` says what they mean.
+        open: Whether no module shows it yet.
+        undecided: Why no run can decide it; empty where one can.
+        issue: The issue that it belongs to, where it is not the catalogue's own.
+    """
+
+    name: str
+    family: str
+    severity: str
+    open: bool = False
+    undecided: str = ""
+    issue: str = ""
+
+
+def catalogue() -> dict[str, Fault]:
+    """The faults, by name, in the order of the families."""
+    tables = tomllib.loads((HERE / "faults" / "catalogue.toml").read_text(encoding="utf-8"))
+    undecided = tables["undecided"]
+    return {
+        name: Fault(name, family, undecided=undecided.get(name, ""), **said)
+        for family, faults in tables["family"].items()
+        for name, said in faults.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -31,6 +72,12 @@ class Case:
     @property
     def target(self) -> str:
         return f"{self.file}:{self.name}"
+
+    @property
+    def faults(self) -> list[str]:
+        """The names of the faults that it shows; none where the catalogue has no name for what it does."""
+        names = self.expected["fault"]
+        return names if isinstance(names, list) else [names] if names else []
 
     @property
     def places(self) -> list[int]:

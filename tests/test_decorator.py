@@ -175,7 +175,10 @@ def test_a_class_method_has_the_words_of_its_class_and_its_own():
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ({"inits": {}}, "Did you mean `init`? Valid are: init, batch, config, train_loss, val_batch."),
+        (
+            {"inits": {}},
+            "Did you mean `init`? Valid are: init, batch, config, train_loss, val_batch, expected_failures.",
+        ),
         ({"nonsense": 1}, "has no key `nonsense`."),
         ({"init": 3}, "`init` of lightning_conformance is a int, not a dict."),
         ({"init": lambda: 1 / 0}, "raised ZeroDivisionError: division by zero"),

@@ -295,7 +295,7 @@ def test_checks_are_listed_and_explained_without_a_module(kit):
     assert [line.split()[0] for line in listed.outlines if line] == CHECKS
     explained = kit.run("--lightning-explain=loss_returned")
     assert explained.ret == 0
-    assert re.match(r"loss_returned \(loss, since \d", explained.stdout.str())
+    assert re.match(r"loss_returned \(loss, error, since \d", explained.stdout.str())
 
 
 def test_an_unknown_check_is_answered_with_the_nearest(kit, said):

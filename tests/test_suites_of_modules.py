@@ -17,6 +17,8 @@ NOT_WITHOUT_BATCH = {
     "AdjacencyFirst": "nothing tells the number of nodes from the batch size",
     "LeftoverOptimizerIndex": "Lightning 2.0 meets the error while the batch is sought, with no line of the user's",
     "OldOptimizerStepSignature": "the error is met while the batch is sought, and has no line of the user's",
+    "ColumnAgainstRow": "the search finds targets of the shape of the predictions",
+    "WeighsByColumn": "the search finds weights of the shape of the losses",
     "RoundTripThroughNumpy": "the search cannot follow values through NumPy",
     "WeightsThroughNumpy": "the search cannot follow values through NumPy",
 }

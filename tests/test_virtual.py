@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from lightning_conformance import check_module
 from lightning_conformance.environments import ENVIRONMENTS, select
 from lightning_conformance.environments.virtual_device import SENTINEL, Side, VirtualDevice
-from lightning_conformance.recording.device_events import DevicesToldApart, HostWaited
+from lightning_conformance.recording.events_devices import DevicesToldApart, HostWaited
 
 
 class Heard:

@@ -404,6 +404,7 @@ class NeverClearsGradients(pl.LightningModule):
 
 EXPECTED = {
     "ZeroGradAndStepInside": {
+        "fault": "auto-zero_grad-and-step",
         "batch": "x: float[5,16], y: int[5]<3",
         "check": "closure_executed",
         "severity": "warning",
@@ -412,6 +413,7 @@ EXPECTED = {
         "until": None,
     },
     "StrayBackwardWithRetainedGraph": {
+        "fault": "auto-backward-in-step",
         "batch": "sequence: float[5,7,3], target: float[5,1]",
         "check": "closure_executed",
         "severity": "warning",
@@ -420,6 +422,7 @@ EXPECTED = {
         "until": None,
     },
     "StrayBackwardAndReturn": {
+        "fault": "auto-backward-in-step",
         "batch": "{image: float[5,1,8,8], label: int[5]<3}",
         "check": "closure_executed",
         "severity": "error",
@@ -428,6 +431,7 @@ EXPECTED = {
         "until": None,
     },
     "StepsAfterTheLoss": {
+        "fault": "auto-step-after-loss",
         "batch": "float[5,6]",
         "check": "closure_executed",
         "severity": "error",
@@ -436,6 +440,7 @@ EXPECTED = {
         "until": None,
     },
     "StepsBeforeTheForward": {
+        "fault": "auto-step-before-forward",
         "batch": "tokens: int[5,6]<40, label: int[5]<2",
         "check": "closure_executed",
         "severity": "error",
@@ -444,6 +449,7 @@ EXPECTED = {
         "until": None,
     },
     "StepsAnOptimizerOfItsOwn": {
+        "fault": "auto-own-optimizer",
         "batch": "features: float[5,12], scores: float[5,4]",
         "check": "closure_executed",
         "severity": "error",
@@ -452,6 +458,7 @@ EXPECTED = {
         "until": None,
     },
     "HandLoopAndReturn": {
+        "fault": "auto-backward-in-step",
         "batch": "x: float[5,9], y: float[5,1]",
         "check": "closure_executed",
         "severity": "error",
@@ -460,6 +467,7 @@ EXPECTED = {
         "until": None,
     },
     "ManualBackwardInAutomaticMode": {
+        "fault": "auto-manual_backward",
         "batch": "x: float[5,7], y: float[5,1]",
         "check": "training_completes",
         "severity": "error",
@@ -468,6 +476,7 @@ EXPECTED = {
         "until": None,
     },
     "OptimizerStepDropsClosure": {
+        "fault": "optimizer_step-no-closure",
         "batch": "x: float[5,4,8], y: int[5]<3",
         "check": "closure_executed",
         "severity": "error",
@@ -476,6 +485,7 @@ EXPECTED = {
         "until": None,
     },
     "OptimizerStepForgetsSuper": {
+        "fault": "optimizer_step-no-closure",
         "batch": "x: float[5,4], y: int[5]<2",
         "check": "closure_executed",
         "severity": "error",
@@ -484,6 +494,7 @@ EXPECTED = {
         "until": None,
     },
     "OptimizerStepEverySecondBatch": {
+        "fault": "optimizer_step-skips-batches",
         "batch": "wave: float[5,1,16], pitch: float[5,1]",
         "check": "closure_executed",
         "severity": "error",
@@ -492,6 +503,7 @@ EXPECTED = {
         "until": None,
     },
     "OptimizerStepTwice": {
+        "fault": "",
         "batch": "observation: float[5,6], action: int[5]<4",
         "check": "closure_executed",
         "severity": "error",
@@ -500,6 +512,7 @@ EXPECTED = {
         "until": None,
     },
     "ClosureWithoutStep": {
+        "fault": "",
         "batch": "{user: float[5,4], item: float[5,6], rating: float[5,1]}",
         "check": "weights_update",
         "severity": "error",
@@ -508,6 +521,7 @@ EXPECTED = {
         "until": None,
     },
     "BackwardDoesNothing": {
+        "fault": "backward-noop",
         "batch": "x: float[5,11], y: int[5]<3",
         "check": "closure_executed",
         "severity": "error",
@@ -516,6 +530,7 @@ EXPECTED = {
         "until": None,
     },
     "ZeroesBeforeEachStep": {
+        "fault": "",
         "batch": "x: float[5,10], y: int[5]<2",
         "check": "weights_update",
         "severity": "error",
@@ -524,6 +539,7 @@ EXPECTED = {
         "until": None,
     },
     "ClipsToZeroNorm": {
+        "fault": "",
         "batch": "steps: float[5,7,3], y: int[5]<2",
         "check": "weights_update",
         "severity": "error",
@@ -532,6 +548,7 @@ EXPECTED = {
         "until": None,
     },
     "OldOptimizerStepSignature": {
+        "fault": "optimizer-hook-legacy-signature",
         "batch": "x: float[5,6], y: float[5,1]",
         "check": "training_completes",
         "severity": "error",
@@ -540,6 +557,7 @@ EXPECTED = {
         "until": None,
     },
     "TwoOptimizersAutomatic": {
+        "fault": "multiple-optimizers-automatic",
         "batch": "float[5,6]",
         "check": "training_completes",
         "severity": "error",
@@ -548,6 +566,7 @@ EXPECTED = {
         "until": None,
     },
     "NeverClearsGradients": {
+        "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "closure_executed",
         "severity": "error",

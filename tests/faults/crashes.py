@@ -485,30 +485,34 @@ class LeftoverOptimizerIndex(L.LightningModule):
 
 EXPECTED = {
     "AccumulatesLossOnSelf": {
+        "fault": "loss-accumulates-on-self",
         "batch": "x: float[5,8], y: int[5]<3",
-        "check": "training_completes",
+        "check": "loss_is_of_this_batch",
         "severity": "error",
         "words": ["detach"],
         "since": None,
         "until": None,
     },
     "HiddenStateNotDetached": {
+        "fault": "hidden-not-detached",
         "batch": "x: float[5,4], y: float[5,1]",
-        "check": "training_completes",
+        "check": "loss_is_of_this_batch",
         "severity": "error",
         "words": ["detach"],
         "since": None,
         "until": None,
     },
     "HardCodedBatchSize": {
+        "fault": "hard-coded-batch-size",
         "batch": "image: float[5,1,6,6], label: int[5]<3",
-        "check": "training_completes",
+        "check": "last_smaller_batch_works",
         "severity": "warning",
         "words": ["batch"],
         "since": None,
         "until": None,
     },
     "OldValidationEpochEnd": {
+        "fault": "legacy-epoch_end",
         "batch": "x: float[5,9], y: int[5]<2",
         "check": "training_completes",
         "severity": "error",
@@ -517,6 +521,7 @@ EXPECTED = {
         "until": None,
     },
     "OldTrainingEpochEnd": {
+        "fault": "legacy-epoch_end",
         "batch": "float[5,6]",
         "check": "training_completes",
         "severity": "error",
@@ -525,6 +530,7 @@ EXPECTED = {
         "until": None,
     },
     "EpochEndTakesOutputs": {
+        "fault": "epoch_end-takes-outputs",
         "batch": "x: float[5,7], y: float[5,1]",
         "check": "training_completes",
         "severity": "error",
@@ -533,6 +539,7 @@ EXPECTED = {
         "until": None,
     },
     "MisspeltTrainingStep": {
+        "fault": "main-step-typo",
         "batch": "x: float[5,6], y: int[5]<2",
         "check": "training_completes",
         "severity": "error",
@@ -541,6 +548,7 @@ EXPECTED = {
         "until": None,
     },
     "MisspeltConfigureOptimizers": {
+        "fault": "no-configure_optimizers",
         "batch": "x: float[5,6], y: int[5]<2",
         "check": "training_completes",
         "severity": "error",
@@ -549,6 +557,7 @@ EXPECTED = {
         "until": None,
     },
     "OptimizerCommaScheduler": {
+        "fault": "configure_optimizers-bad-structure",
         "batch": "tokens: int[5,6]<20, y: int[5]<2",
         "check": "training_completes",
         "severity": "error",
@@ -557,6 +566,7 @@ EXPECTED = {
         "until": None,
     },
     "PlateauWithoutMonitor": {
+        "fault": "plateau-monitor-missing",
         "batch": "x: float[5,8], y: float[5,1]",
         "check": "training_completes",
         "severity": "error",
@@ -565,6 +575,7 @@ EXPECTED = {
         "until": None,
     },
     "SchedulerTooShort": {
+        "fault": "scheduler-too-short",
         "batch": "x: float[5,12], y: int[5]<3",
         "check": "training_completes",
         "severity": "error",
@@ -573,6 +584,7 @@ EXPECTED = {
         "until": None,
     },
     "MonitorsUnloggedMetric": {
+        "fault": "monitor-never-logged",
         "batch": "x: float[5,10], y: int[5]<2",
         "check": "training_completes",
         "severity": "error",
@@ -581,6 +593,7 @@ EXPECTED = {
         "until": None,
     },
     "ReadsBareNameInsideStep": {
+        "fault": "train_loss-forked-name",
         "batch": "x: float[5,11], y: float[5,1]",
         "check": "training_completes",
         "severity": "error",
@@ -589,6 +602,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsSameNameTwice": {
+        "fault": "log-twice-different-args",
         "batch": "x: float[5,6], y: int[5]<3",
         "check": "training_completes",
         "severity": "error",
@@ -597,6 +611,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsAVector": {
+        "fault": "log-bad-type",
         "batch": "float[5,8]",
         "check": "training_completes",
         "severity": "error",
@@ -605,6 +620,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsAfterTheEnd": {
+        "fault": "log-forbidden-hook",
         "batch": "x: float[5,9], y: int[5]<3",
         "check": "training_completes",
         "severity": "error",
@@ -613,6 +629,7 @@ EXPECTED = {
         "until": None,
     },
     "ShadowsSelfLog": {
+        "fault": "reserved-attribute-shadowed",
         "batch": "x: float[5,4], y: int[5]<2",
         "check": "training_completes",
         "severity": "error",
@@ -621,6 +638,7 @@ EXPECTED = {
         "until": None,
     },
     "EncodesInInferenceMode": {
+        "fault": "",
         "batch": "x: float[5,10], y: int[5]<2",
         "check": "training_completes",
         "severity": "error",
@@ -629,6 +647,7 @@ EXPECTED = {
         "until": None,
     },
     "MisspeltEpochStart": {
+        "fault": "hook-name-typo",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "training_completes",
         "severity": "error",
@@ -637,6 +656,7 @@ EXPECTED = {
         "until": None,
     },
     "HyperparametersNotSaved": {
+        "fault": "hparams-attr-without-save",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "training_completes",
         "severity": "error",
@@ -645,6 +665,7 @@ EXPECTED = {
         "until": None,
     },
     "AssignsHyperparameters": {
+        "fault": "reserved-attribute-shadowed",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "training_completes",
         "severity": "error",
@@ -653,6 +674,7 @@ EXPECTED = {
         "until": None,
     },
     "TrainerInConstructor": {
+        "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "training_completes",
         "severity": "error",
@@ -661,6 +683,7 @@ EXPECTED = {
         "until": None,
     },
     "CountsBatchesTooEarly": {
+        "fault": "scheduler-len-train_dataloader",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "training_completes",
         "severity": "error",
@@ -669,6 +692,7 @@ EXPECTED = {
         "until": None,
     },
     "CriterionIsAClass": {
+        "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "training_completes",
         "severity": "error",
@@ -677,6 +701,7 @@ EXPECTED = {
         "until": None,
     },
     "LeftoverOptimizerIndex": {
+        "fault": "multiple-optimizers-automatic",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "training_completes",
         "severity": "error",

@@ -275,6 +275,7 @@ class WritesToTheExperiment(L.LightningModule):
 
 EXPECTED = {
     "NeverLogs": {
+        "fault": "train_loss-never-logged",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "train_loss_logged",
         "severity": "error",
@@ -283,6 +284,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsUnderSlash": {
+        "fault": "",
         "batch": "{image: float[5,3,6,6], mask: int[5,6,6]<2}",
         "check": "train_loss_logged",
         "severity": "error",
@@ -291,6 +293,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsAsLoss": {
+        "fault": "",
         "batch": "float[5,9]",
         "check": "train_loss_logged",
         "severity": "error",
@@ -299,6 +302,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsAsTrainingLoss": {
+        "fault": "",
         "batch": "series: float[5,8,2], target: float[5,1]",
         "check": "train_loss_logged",
         "severity": "error",
@@ -307,6 +311,7 @@ EXPECTED = {
         "until": None,
     },
     "ReturnsLogDictionary": {
+        "fault": "legacy-result-dict",
         "batch": "tokens: int[5,6]<30, label: int[5]<4",
         "check": "train_loss_logged",
         "severity": "error",
@@ -315,6 +320,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsOnlyValidation": {
+        "fault": "train_loss-never-logged",
         "batch": "x: float[5,7], y: float[5,1]",
         "check": "train_loss_logged",
         "severity": "error",
@@ -323,6 +329,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsPerStepOnly": {
+        "fault": "train_loss-per-step-only",
         "batch": "x: float[5,16], y: int[5]<3",
         "check": "train_loss_logged_once_per_epoch",
         "severity": "error",
@@ -331,6 +338,7 @@ EXPECTED = {
         "until": None,
     },
     "LogDictPerStepOnly": {
+        "fault": "train_loss-per-step-only",
         "batch": "state: float[5,6], action: int[5]<3, reward: float[5]",
         "check": "train_loss_logged_once_per_epoch",
         "severity": "error",
@@ -339,6 +347,7 @@ EXPECTED = {
         "until": None,
     },
     "BypassesSelfLog": {
+        "fault": "metrics-bypass-self.log",
         "batch": "x: float[5,12], y: int[5]<2",
         "check": "train_loss_logged_once_per_epoch",
         "severity": "error",
@@ -347,6 +356,7 @@ EXPECTED = {
         "until": None,
     },
     "LoggerSwitchedOff": {
+        "fault": "metrics-bypass-self.log",
         "batch": "float[5,4]",
         "check": "train_loss_logged",
         "severity": "error",
@@ -355,6 +365,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsTwiceAnEpoch": {
+        "fault": "",
         "batch": "x: float[5,10], y: int[5]<2",
         "check": "train_loss_logged_once_per_epoch",
         "severity": "error",
@@ -363,6 +374,7 @@ EXPECTED = {
         "until": None,
     },
     "SharedStepLogsOneName": {
+        "fault": "same-key-train-and-val",
         "batch": "signal: float[5,2,9], label: int[5]<2",
         "check": "train_loss_logged_once_per_epoch",
         "severity": "error",
@@ -371,6 +383,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsEverySecondEpoch": {
+        "fault": "",
         "batch": "x: float[5,6], y: int[5]<2",
         "check": "train_loss_logged_once_per_epoch",
         "severity": "error",
@@ -379,6 +392,7 @@ EXPECTED = {
         "until": None,
     },
     "WritesToTheExperiment": {
+        "fault": "metrics-bypass-self.log",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "train_loss_logged",
         "severity": "error",

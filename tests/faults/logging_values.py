@@ -377,6 +377,7 @@ class MetricCountsBatchesAlike(pl.LightningModule):
 
 EXPECTED = {
     "MetricCountsBatchesAlike": {
+        "fault": "",
         "batch": "x: float[5,7], y: int[5]<3",
         "check": "train_loss_is_epoch_mean",
         "severity": "warning",
@@ -385,6 +386,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsLastBatch": {
+        "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "train_loss_is_epoch_mean",
         "severity": "error",
@@ -393,6 +395,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsFirstBatch": {
+        "fault": "",
         "batch": "float[5,10]",
         "check": "train_loss_is_epoch_mean",
         "severity": "error",
@@ -401,6 +404,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsSumOfBatches": {
+        "fault": "",
         "batch": "sequence: float[5,7,3], target: float[5,1]",
         "check": "train_loss_is_epoch_mean",
         "severity": "error",
@@ -409,6 +413,7 @@ EXPECTED = {
         "until": None,
     },
     "ListNeverCleared": {
+        "fault": "",
         "batch": "{features: float[5,12], label: int[5]<4}",
         "check": "train_loss_is_epoch_mean",
         "severity": "error",
@@ -417,6 +422,7 @@ EXPECTED = {
         "until": None,
     },
     "ReadsLoggedMetrics": {
+        "fault": "train_loss-per-step-only",
         "batch": "image: float[5,1,6,6], label: int[5]<2",
         "check": "train_loss_is_epoch_mean",
         "severity": "error",
@@ -425,6 +431,7 @@ EXPECTED = {
         "until": None,
     },
     "CollectsInCallback": {
+        "fault": "train_loss-per-step-only",
         "batch": "x: float[5,7], y: float[5,1]",
         "check": "train_loss_is_epoch_mean",
         "severity": "error",
@@ -433,6 +440,7 @@ EXPECTED = {
         "until": None,
     },
     "ReducesWithMax": {
+        "fault": "",
         "batch": "x: float[5,6], y: int[5]<2",
         "check": "train_loss_is_epoch_mean",
         "severity": "error",
@@ -441,6 +449,7 @@ EXPECTED = {
         "until": None,
     },
     "ReducesWithSum": {
+        "fault": "",
         "batch": "user: int[5]<12, item: int[5]<20, rating: float[5]",
         "check": "train_loss_is_epoch_mean",
         "severity": "error",
@@ -449,6 +458,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsBatchSum": {
+        "fault": "",
         "batch": "x: float[5,9], y: int[5]<3",
         "check": "train_loss_is_epoch_mean",
         "severity": "error",
@@ -457,6 +467,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsBeforePenalty": {
+        "fault": "",
         "batch": "x: float[5,14], y: float[5,1]",
         "check": "train_loss_is_epoch_mean",
         "severity": "warning",
@@ -465,6 +476,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsSmoothedLoss": {
+        "fault": "",
         "batch": "x: float[5,8], y: int[5]<2",
         "check": "train_loss_is_epoch_mean",
         "severity": "warning",
@@ -473,6 +485,7 @@ EXPECTED = {
         "until": None,
     },
     "MeanOfBatchMeans": {
+        "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "train_loss_is_epoch_mean",
         "severity": "warning",
@@ -481,6 +494,7 @@ EXPECTED = {
         "until": None,
     },
     "TimeMajorBatch": {
+        "fault": "batch_size-silently-wrong",
         "batch": "x: float[7,B,4], y: int[B]<2",
         "check": "train_loss_is_epoch_mean",
         "severity": "warning",
@@ -489,6 +503,7 @@ EXPECTED = {
         "until": None,
     },
     "AdjacencyFirst": {
+        "fault": "batch_size-ambiguous",
         "batch": "{adjacency: float[7,7], nodes: float[B,7,2], energy: float[B,1]}",
         "check": "train_loss_is_epoch_mean",
         "severity": "warning",
@@ -497,6 +512,7 @@ EXPECTED = {
         "until": None,
     },
     "ConstantBatchSize": {
+        "fault": "",
         "batch": "x: float[5,6], y: int[5]<4",
         "check": "train_loss_is_epoch_mean",
         "severity": "warning",
@@ -505,6 +521,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsEverySecondBatch": {
+        "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "train_loss_is_epoch_mean",
         "severity": "error",
@@ -513,6 +530,7 @@ EXPECTED = {
         "until": None,
     },
     "SaysBatchSizeOne": {
+        "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "train_loss_is_epoch_mean",
         "severity": "warning",
@@ -521,6 +539,7 @@ EXPECTED = {
         "until": None,
     },
     "LogsInValidationStep": {
+        "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "train_loss_is_epoch_mean",
         "severity": "error",

@@ -282,6 +282,7 @@ class FreezesInValidation(L.LightningModule):
 
 EXPECTED = {
     "PerPixelLoss": {
+        "fault": "loss-non-scalar",
         "batch": "image: float[5,1,8,8], mask: int[5,8,8]<3",
         "check": "loss_is_scalar",
         "severity": "error",
@@ -290,6 +291,7 @@ EXPECTED = {
         "until": None,
     },
     "StacksTaskLosses": {
+        "fault": "loss-non-scalar",
         "batch": "{x: float[5,12], age: float[5,1], kind: int[5]<3}",
         "check": "loss_is_scalar",
         "severity": "error",
@@ -298,6 +300,7 @@ EXPECTED = {
         "until": None,
     },
     "SumsOverFeaturesOnly": {
+        "fault": "loss-non-scalar",
         "batch": "float[5,14]",
         "check": "loss_is_scalar",
         "severity": "error",
@@ -306,6 +309,7 @@ EXPECTED = {
         "until": None,
     },
     "LogOfRawOutput": {
+        "fault": "loss-nan",
         "batch": "x: float[5,6], counts: float[5,8]",
         "check": "loss_is_finite",
         "severity": "error",
@@ -314,6 +318,7 @@ EXPECTED = {
         "until": None,
     },
     "EmptyMask": {
+        "fault": "loss-nan",
         "batch": "tokens: int[5,7]<30, original: int[5,7]<30",
         "check": "loss_is_finite",
         "severity": "error",
@@ -322,6 +327,7 @@ EXPECTED = {
         "until": None,
     },
     "DistanceToItself": {
+        "fault": "loss-nan",
         "batch": "x: float[5,10], label: int[5]<2",
         "check": "loss_is_finite",
         "severity": "error",
@@ -330,6 +336,7 @@ EXPECTED = {
         "until": None,
     },
     "ExplodingLearningRate": {
+        "fault": "loss-nan",
         "batch": "x: float[5,7], y: float[5,1]",
         "check": "loss_is_finite",
         "severity": "error",
@@ -338,6 +345,7 @@ EXPECTED = {
         "until": None,
     },
     "ReturnsDetachedLoss": {
+        "fault": "loss-without-graph",
         "batch": "words: float[5,9,6], tags: int[5,9]<4",
         "check": "loss_requires_grad",
         "severity": "error",
@@ -346,6 +354,7 @@ EXPECTED = {
         "until": None,
     },
     "RewrapsItem": {
+        "fault": "loss-rewrapped",
         "batch": "x: float[5,8], y: int[5]<2",
         "check": "loss_requires_grad",
         "severity": "error",
@@ -354,6 +363,7 @@ EXPECTED = {
         "until": None,
     },
     "RoundTripThroughNumpy": {
+        "fault": "loss-without-graph",
         "batch": "x: float[5,4], y: float[5,2]",
         "check": "loss_requires_grad",
         "severity": "error",
@@ -362,6 +372,7 @@ EXPECTED = {
         "until": None,
     },
     "AccuracyAsLoss": {
+        "fault": "loss-without-graph",
         "batch": "image: float[5,1,6,6], label: int[5]<4",
         "check": "loss_requires_grad",
         "severity": "error",
@@ -370,6 +381,7 @@ EXPECTED = {
         "until": None,
     },
     "NoGradOnForward": {
+        "fault": "forward-under-no_grad",
         "batch": "x: float[5,3,12], y: int[5]<2",
         "check": "loss_requires_grad",
         "severity": "error",
@@ -378,6 +390,7 @@ EXPECTED = {
         "until": None,
     },
     "FreezesItself": {
+        "fault": "all-frozen",
         "batch": "x: float[5,9], y: int[5]<3",
         "check": "loss_requires_grad",
         "severity": "error",
@@ -386,6 +399,7 @@ EXPECTED = {
         "until": None,
     },
     "FreezesInValidation": {
+        "fault": "all-frozen",
         "batch": "x: float[5,9], y: int[5]<2",
         "check": "loss_requires_grad",
         "severity": "error",

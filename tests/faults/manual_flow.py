@@ -347,6 +347,7 @@ class ClearsWhatItAccumulates(L.LightningModule):
 
 EXPECTED = {
     "ManualDoesNothing": {
+        "fault": "manual-nothing-done",
         "batch": "x: float[5,12], y: int[5]<2",
         "check": "closure_executed",
         "severity": "error",
@@ -355,6 +356,7 @@ EXPECTED = {
         "until": None,
     },
     "ManualNeverSteps": {
+        "fault": "manual-no-step",
         "batch": "float[5,8]",
         "check": "closure_executed",
         "severity": "error",
@@ -363,6 +365,7 @@ EXPECTED = {
         "until": None,
     },
     "ManualNeverBackward": {
+        "fault": "manual-no-backward",
         "batch": "{tokens: int[5,9]<25}",
         "check": "closure_executed",
         "severity": "error",
@@ -371,6 +374,7 @@ EXPECTED = {
         "until": None,
     },
     "ManualZeroesAfterBackward": {
+        "fault": "manual-zero-after-backward",
         "batch": "image: float[5,2,8,8], quality: float[5,1]",
         "check": "closure_executed",
         "severity": "error",
@@ -379,6 +383,7 @@ EXPECTED = {
         "until": None,
     },
     "ManualNeverZeroes": {
+        "fault": "manual-no-zero_grad",
         "batch": "state: float[5,4], action: int[5]<2",
         "check": "closure_executed",
         "severity": "error",
@@ -387,6 +392,7 @@ EXPECTED = {
         "until": None,
     },
     "ManualRawBackward": {
+        "fault": "manual-raw-backward",
         "batch": "x: float[5,10], y: int[5]<4",
         "check": "closure_executed",
         "severity": "warning",
@@ -395,6 +401,7 @@ EXPECTED = {
         "until": None,
     },
     "ManualRawOptimizer": {
+        "fault": "manual-raw-optimizer",
         "batch": "x: float[5,7], y: float[5,1]",
         "check": "closure_executed",
         "severity": "warning",
@@ -403,6 +410,7 @@ EXPECTED = {
         "until": None,
     },
     "ManualUnwrappedOptimizer": {
+        "fault": "manual-raw-optimizer",
         "batch": "better: float[5,6], worse: float[5,6]",
         "check": "closure_executed",
         "severity": "warning",
@@ -411,6 +419,7 @@ EXPECTED = {
         "until": None,
     },
     "StepsTheDiscriminatorTwice": {
+        "fault": "",
         "batch": "float[5,6]",
         "check": "weights_update",
         "severity": "error",
@@ -419,6 +428,7 @@ EXPECTED = {
         "until": None,
     },
     "TogglesAndNeverUntoggles": {
+        "fault": "toggle-without-untoggle",
         "batch": "float[5,9]",
         "check": "closure_executed",
         "severity": "error",
@@ -427,6 +437,7 @@ EXPECTED = {
         "until": None,
     },
     "BackwardOfOneTermOnly": {
+        "fault": "",
         "batch": "x: float[5,6], y: int[5]<3, aux: int[5]<2",
         "check": "weights_update",
         "severity": "warning",
@@ -435,6 +446,7 @@ EXPECTED = {
         "until": None,
     },
     "ManualLbfgsWithoutClosure": {
+        "fault": "lbfgs-misuse",
         "batch": "x: float[5,3], y: float[5,1]",
         "check": "training_completes",
         "severity": "error",
@@ -443,6 +455,7 @@ EXPECTED = {
         "until": None,
     },
     "StepsBeforeBackward": {
+        "fault": "",
         "batch": "anchor: float[5,8], positive: float[5,8]",
         "check": "closure_executed",
         "severity": "error",
@@ -451,6 +464,7 @@ EXPECTED = {
         "until": None,
     },
     "SchedulerCrashesAtEpochEnd": {
+        "fault": "",
         "batch": "x: float[5,6], y: float[5,1]",
         "check": "training_completes",
         "severity": "error",
@@ -459,6 +473,7 @@ EXPECTED = {
         "until": None,
     },
     "ClearsWhatItAccumulates": {
+        "fault": "",
         "batch": "x: float[5,6], y: float[5,1]",
         "check": "closure_executed",
         "severity": "warning",

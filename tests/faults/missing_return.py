@@ -215,6 +215,7 @@ class ManualFlagBeforeSuper(pl.LightningModule):
 
 EXPECTED = {
     "ForgetsReturn": {
+        "fault": "loss-not-returned",
         "batch": "x: float[5,16], y: int[5]<3",
         "check": "loss_returned",
         "severity": "error",
@@ -223,6 +224,7 @@ EXPECTED = {
         "until": None,
     },
     "SharedStepResultDropped": {
+        "fault": "loss-not-returned",
         "batch": "float[5,9]",
         "check": "loss_returned",
         "severity": "error",
@@ -231,6 +233,7 @@ EXPECTED = {
         "until": None,
     },
     "ReturnsResultOfLog": {
+        "fault": "loss-not-returned",
         "batch": "series: float[5,6,4], target: float[5,1]",
         "check": "loss_returned",
         "severity": "error",
@@ -239,6 +242,7 @@ EXPECTED = {
         "until": None,
     },
     "ReturnsOnlyInTheOtherMode": {
+        "fault": "loss-not-returned",
         "batch": "signal: float[5,2,12], label: int[5]<2",
         "check": "loss_returned",
         "severity": "error",
@@ -247,6 +251,7 @@ EXPECTED = {
         "until": None,
     },
     "ReturnsWrongDictKey": {
+        "fault": "loss-wrong-dict-key",
         "batch": "{features: float[5,10], price: float[5,1]}",
         "check": "loss_returned",
         "severity": "error",
@@ -255,6 +260,7 @@ EXPECTED = {
         "until": None,
     },
     "ReturnsLossAndLogs": {
+        "fault": "loss-not-tensor",
         "batch": "tokens: int[5,8]<20, label: int[5]<4",
         "check": "loss_returned",
         "severity": "error",
@@ -263,6 +269,7 @@ EXPECTED = {
         "until": None,
     },
     "ReturnsPythonFloat": {
+        "fault": "loss-not-tensor",
         "batch": "x: float[5,7], y: float[5,1]",
         "check": "loss_returned",
         "severity": "error",
@@ -271,6 +278,7 @@ EXPECTED = {
         "until": None,
     },
     "AsyncTrainingStep": {
+        "fault": "loss-not-tensor",
         "batch": "x: float[5,6], y: int[5]<2",
         "check": "loss_returned",
         "severity": "error",
@@ -279,6 +287,7 @@ EXPECTED = {
         "until": None,
     },
     "YieldsInsteadOfReturning": {
+        "fault": "loss-not-tensor",
         "batch": "float[5,8]",
         "check": "loss_returned",
         "severity": "error",
@@ -287,6 +296,7 @@ EXPECTED = {
         "until": None,
     },
     "HandLoopInAutomaticMode": {
+        "fault": "auto-full-manual-loop",
         "batch": "image: float[5,1,8,8], label: int[5]<2",
         "check": "loss_returned",
         "severity": "error",
@@ -295,6 +305,7 @@ EXPECTED = {
         "until": None,
     },
     "ManualFlagBeforeSuper": {
+        "fault": "automatic_optimization-lost",
         "batch": "state: float[5,10], value: float[5,1]",
         "check": "loss_returned",
         "severity": "error",

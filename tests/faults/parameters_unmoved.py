@@ -324,6 +324,7 @@ class ClearsTheOtherGradient(pl.LightningModule):
 
 EXPECTED = {
     "UnusedAuxiliaryHead": {
+        "fault": "unused-parameter",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "weights_update",
         "severity": "warning",
@@ -332,6 +333,7 @@ EXPECTED = {
         "until": None,
     },
     "BranchNeverTaken": {
+        "fault": "unused-parameter",
         "batch": "tokens: int[5,8]<30, label: int[5]<4",
         "check": "weights_update",
         "severity": "warning",
@@ -340,6 +342,7 @@ EXPECTED = {
         "until": None,
     },
     "DetachesEncoder": {
+        "fault": "graph-cut-part",
         "batch": "x: float[5,12], y: float[5,1]",
         "check": "weights_update",
         "severity": "warning",
@@ -348,6 +351,7 @@ EXPECTED = {
         "until": None,
     },
     "RebuildsTensorFromFeatures": {
+        "fault": "graph-cut-part",
         "batch": "image: float[5,1,8,8], label: int[5]<2",
         "check": "weights_update",
         "severity": "warning",
@@ -356,6 +360,7 @@ EXPECTED = {
         "until": None,
     },
     "EncodesUnderNoGrad": {
+        "fault": "forward-under-no_grad",
         "batch": "query: int[5,6]<50, document: int[5,9]<50",
         "check": "weights_update",
         "severity": "warning",
@@ -364,6 +369,7 @@ EXPECTED = {
         "until": None,
     },
     "LearningRateZero": {
+        "fault": "lr-zero",
         "batch": "x: float[5,9], y: int[5]<3",
         "check": "weights_update",
         "severity": "error",
@@ -372,6 +378,7 @@ EXPECTED = {
         "until": None,
     },
     "WarmupStaysAtZero": {
+        "fault": "lr-zero",
         "batch": "words: float[5,7,4], tags: int[5,7]<4",
         "check": "weights_update",
         "severity": "error",
@@ -380,6 +387,7 @@ EXPECTED = {
         "until": None,
     },
     "OneGroupAtZero": {
+        "fault": "lr-zero",
         "batch": "x: float[5,8], y: int[5]<2",
         "check": "weights_update",
         "severity": "error",
@@ -388,6 +396,7 @@ EXPECTED = {
         "until": None,
     },
     "ConfigureForgetsReturn": {
+        "fault": "configure_optimizers-none",
         "batch": "float[5,6]",
         "check": "weights_update",
         "severity": "error",
@@ -396,6 +405,7 @@ EXPECTED = {
         "until": None,
     },
     "SoftmaxOverOneLogit": {
+        "fault": "",
         "batch": "x: float[5,10], y: int[5]<2",
         "check": "weights_update",
         "severity": "error",
@@ -404,6 +414,7 @@ EXPECTED = {
         "until": None,
     },
     "RoundsPredictions": {
+        "fault": "",
         "batch": "x: float[5,7], counts: float[5,3]",
         "check": "weights_update",
         "severity": "error",
@@ -412,6 +423,7 @@ EXPECTED = {
         "until": None,
     },
     "RestoresSnapshotEveryBatch": {
+        "fault": "",
         "batch": "x: float[5,12], y: int[5]<2",
         "check": "weights_update",
         "severity": "error",
@@ -420,6 +432,7 @@ EXPECTED = {
         "until": None,
     },
     "EverythingInLists": {
+        "fault": ["empty-parameter-list", "modules-in-list"],
         "batch": "x: float[5,8], y: int[5]<2",
         "check": "training_completes",
         "severity": "error",
@@ -428,6 +441,7 @@ EXPECTED = {
         "until": None,
     },
     "ParametersAlreadyConsumed": {
+        "fault": "empty-parameter-list",
         "batch": "x: float[5,10], y: int[5]<2",
         "check": "training_completes",
         "severity": "error",
@@ -436,6 +450,7 @@ EXPECTED = {
         "until": None,
     },
     "RebindsParameter": {
+        "fault": "parameter-rebound",
         "batch": "x: float[5,6], y: float[5,1]",
         "check": "training_completes",
         "severity": "error",
@@ -444,6 +459,7 @@ EXPECTED = {
         "until": None,
     },
     "ClearsTheOtherGradient": {
+        "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "weights_update",
         "severity": "error",

@@ -398,6 +398,7 @@ class BufferThatShouldLearn(L.LightningModule):
 
 EXPECTED = {
     "LayersInList": {
+        "fault": "modules-in-list",
         "batch": "x: float[5,12], y: int[5]<3",
         "check": "weights_update",
         "severity": "error",
@@ -406,6 +407,7 @@ EXPECTED = {
         "until": None,
     },
     "HeadsInDict": {
+        "fault": "modules-in-list",
         "batch": "{ecg: float[5,1,16], sleep: int[5]<2, stress: int[5]<2}",
         "check": "weights_update",
         "severity": "error",
@@ -414,6 +416,7 @@ EXPECTED = {
         "until": None,
     },
     "LayerInLambda": {
+        "fault": "modules-in-list",
         "batch": "x: float[5,10], y: int[5]<4",
         "check": "weights_update",
         "severity": "error",
@@ -422,6 +425,7 @@ EXPECTED = {
         "until": None,
     },
     "ScalesInList": {
+        "fault": "modules-in-list",
         "batch": "float[5,6]",
         "check": "weights_update",
         "severity": "error",
@@ -430,6 +434,7 @@ EXPECTED = {
         "until": None,
     },
     "PlainTensorTemperature": {
+        "fault": "plain-tensor-as-parameter",
         "batch": "image: float[5,9], caption: int[5,8]<30",
         "check": "weights_update",
         "severity": "error",
@@ -438,6 +443,7 @@ EXPECTED = {
         "until": None,
     },
     "OptimizerOverHeadOnly": {
+        "fault": "param-not-in-optimizer",
         "batch": "image: float[5,1,8,8], label: int[5]<3",
         "check": "weights_update",
         "severity": "error",
@@ -446,6 +452,7 @@ EXPECTED = {
         "until": None,
     },
     "OptimizerOverCopy": {
+        "fault": "optimizer-over-copy",
         "batch": "x: float[5,8], y: float[5,1]",
         "check": "weights_update",
         "severity": "error",
@@ -454,6 +461,7 @@ EXPECTED = {
         "until": None,
     },
     "ReplacesNetworkAfterOptimizer": {
+        "fault": "optimizer-over-copy",
         "batch": "x: float[5,7], y: int[5]<2",
         "check": "weights_update",
         "severity": "error",
@@ -462,6 +470,7 @@ EXPECTED = {
         "until": None,
     },
     "LateProjection": {
+        "fault": "param-created-late",
         "batch": "x: float[5,7,4], y: int[5]<2",
         "check": "weights_update",
         "severity": "error",
@@ -470,6 +479,7 @@ EXPECTED = {
         "until": None,
     },
     "LateCriterion": {
+        "fault": "param-created-late",
         "batch": "x: float[5,9], y: int[5]<3",
         "check": "weights_update",
         "severity": "error",
@@ -478,6 +488,7 @@ EXPECTED = {
         "until": None,
     },
     "UnfrozenButNotInOptimizer": {
+        "fault": "unfreeze-not-in-optimizer",
         "batch": "x: float[5,10], y: int[5]<2",
         "check": "weights_update",
         "severity": "error",
@@ -486,6 +497,7 @@ EXPECTED = {
         "until": None,
     },
     "OnlyWeightsNotBiases": {
+        "fault": "param-not-in-optimizer",
         "batch": "x: float[5,6], y: int[5]<4",
         "check": "weights_update",
         "severity": "error",
@@ -494,6 +506,7 @@ EXPECTED = {
         "until": None,
     },
     "HeadsInDataclass": {
+        "fault": "modules-in-list",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "weights_update",
         "severity": "error",
@@ -502,6 +515,7 @@ EXPECTED = {
         "until": None,
     },
     "EncoderIsNoModule": {
+        "fault": "modules-in-list",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "weights_update",
         "severity": "error",
@@ -510,6 +524,7 @@ EXPECTED = {
         "until": None,
     },
     "ForwardOfACopy": {
+        "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "weights_update",
         "severity": "error",
@@ -518,6 +533,7 @@ EXPECTED = {
         "until": None,
     },
     "StoredPastSetattr": {
+        "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "weights_update",
         "severity": "error",
@@ -526,6 +542,7 @@ EXPECTED = {
         "until": None,
     },
     "LayerOfTheFile": {
+        "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "weights_update",
         "severity": "error",
@@ -534,6 +551,7 @@ EXPECTED = {
         "until": None,
     },
     "LayerMadeInEachStep": {
+        "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "weights_update",
         "severity": "error",
@@ -542,6 +560,7 @@ EXPECTED = {
         "until": None,
     },
     "BufferThatShouldLearn": {
+        "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
         "check": "weights_update",
         "severity": "error",

@@ -44,8 +44,6 @@ def training_completes(recording: Recording) -> Iterator[Finding]:
     ## Known problems
     What the environment lacks (a package, a download, a file, a device) proves nothing about the module: the check is
     then inconclusive, and says what to do; with `--lightning-strict` it fails.
-
-    A module that needs full batches (`drop_last=True`) fails on the smaller last batch only: a warning.
     """
     if recording.failure is not None and recording.failure.environment:
         raise _environment_lacks(recording.failure)
@@ -58,8 +56,6 @@ def training_completes(recording: Recording) -> Iterator[Finding]:
             "Give a batch: --lightning-batch 'x: float[8,16], y: int[8]<3'",
             recording.method_place("train_dataloader"),
         )
-    if recording.ragged_failure is not None:
-        yield _needs_full_batches(recording, recording.ragged_failure)
     if recording.validation_failure is not None:
         yield _validation_not_run(recording.validation_failure)
 
@@ -147,16 +143,6 @@ def _what_stopped(failure: Failure) -> str:
     hook = f"in `{failure.at.hook}`, " if failure.at.hook else ""
     when = "before training began" if failure.at.stage == "start" else failure.at.where
     return f"the run stopped {hook}{when}.\n{said}"
-
-
-def _needs_full_batches(recording: Recording, failure: Failure) -> Finding:
-    return Finding(
-        f"the last, smaller batch of an epoch fails: {failure.type}: {failure.message}",
-        "The batch size is fixed in the code, or kept from an earlier batch; full batches work.",
-        "Take the batch size from the batch (x.size(0)); if full batches are required, use drop_last=True.",
-        failure.place,
-        "warning",
-    )
 
 
 def _validation_not_run(failure: Failure) -> Finding:

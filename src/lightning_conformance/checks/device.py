@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
-from lightning_conformance.recording.device_events import (
+from lightning_conformance.recording.events_devices import (
     DeviceMix,
     DeviceNamed,
     DevicesToldApart,

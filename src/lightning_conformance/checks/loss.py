@@ -56,7 +56,7 @@ def loss_returned(recording: Recording) -> Iterator[Finding]:
     ```
 
     ## Known problems
-    Returning None for *some* batches is Lightning's documented way to skip them; it is reported as advice.
+    Returning None for *some* batches is a matter of `loss_is_returned_for_every_batch`.
     Manual optimization is judged by what it does, not by what it returns.
     """
     _require_automatic(recording)
@@ -67,8 +67,87 @@ def loss_returned(recording: Recording) -> Iterator[Finding]:
     other = [step for step in missing if step.kind != "none"]
     if other:
         yield _wrong_return(recording, other[0])
-    if nothing:
+    if nothing and len(nothing) == len(recording.steps):
         yield _nothing_returned(recording, nothing)
+
+
+@check(family="loss", severity="advice", since="0.2.0")
+def loss_is_returned_for_every_batch(recording: Recording) -> Iterator[Finding]:
+    """No batch is left out of training by a step that returns nothing.
+
+    ## What it does
+    Counts the calls of `training_step` that returned None beside others that returned a loss.
+
+    ## Why is this bad
+    Lightning skips the update of such a batch. Where that is not meant (a branch without `return`), part of the data
+    is never trained on; with several processes it raises an error.
+
+    ## Example
+    ```python
+    if batch_idx % 2 == 0:
+        return loss
+    ```
+
+    ## Use instead
+    ```python
+    return loss
+    ```
+
+    ## Known problems
+    It is Lightning's documented way to skip a batch: advice.
+    """
+    _require_automatic(recording)
+    nothing = [step for step in recording.steps if step.kind == "none"]
+    if not nothing or len(nothing) == len(recording.steps):
+        return
+    first, total = nothing[0], len(recording.steps)
+    yield Finding(
+        f"`training_step` returned None in {len(nothing)} of {count(total, 'step')}, first in {first.at.where}.",
+        "Lightning skips the update of such a batch; with several processes it raises an error.",
+        f"return {loss_name(recording)}  # at the end of every branch",
+        return_place(recording, "training_step"),
+        "advice",
+    )
+
+
+@check(family="loss", severity="warning", since="0.2.0")
+def returned_dict_is_read(recording: Recording) -> Iterator[Finding]:
+    """What `training_step` returns beside the loss is not meant for a logger.
+
+    ## What it does
+    Looks for the keys `log` and `progress_bar` in the dict that the step returns.
+
+    ## Why is this bad
+    Lightning before 1.0 logged what stands under them; since then they are ignored, and nothing is logged.
+
+    ## Example
+    ```python
+    return {"loss": loss, "log": {"train_loss": loss}}
+    ```
+
+    ## Use instead
+    ```python
+    self.log("train_loss", loss, on_step=False, on_epoch=True)
+    return loss
+    ```
+
+    ## Known problems
+    A module that reads these keys itself, in a hook that takes `outputs`, is left alone; a callback of yours that
+    does is not seen.
+    """
+    keys = {key for step in recording.steps for key in step.keys if key in ("log", "progress_bar")}
+    readers = [name for name in ("on_train_batch_end", "training_step_end") if name in recording.methods]
+    if not keys:
+        return
+    if any(key in recording.methods[name].text for name in readers for key in keys):
+        return
+    yield Finding(
+        f"`training_step` returned a dict with {listed(sorted(keys))}, which nothing reads.",
+        "Lightning before 1.0 logged these values and showed them in the progress bar; it has ignored them since.",
+        f'self.log("{recording.train_loss_name}", {loss_name(recording)}, on_step=False, on_epoch=True, prog_bar=True)',
+        return_place(recording, "training_step"),
+        "warning",
+    )
 
 
 def _by_hand(recording: Recording) -> bool:
@@ -79,9 +158,6 @@ def _nothing_returned(recording: Recording, nothing: list[StepRan]) -> Finding:
     total, name = len(recording.steps), loss_name(recording)
     place = recording.method_place("training_step")
     seen = f"`training_step` returned None in {len(nothing)} of {count(total, 'step')}."
-    if len(nothing) < total:
-        cause = "Lightning skips the update of such a batch; with several processes it raises an error."
-        return Finding(seen, cause, "", place, "advice")
     if _by_hand(recording):
         return Finding(
             f"{seen} It runs backward by itself, while automatic optimization is on.",

@@ -142,19 +142,19 @@ class CallMode(TorchFunctionMode):
     def device(self, func: Any, args: Any, kwargs: Any) -> Any:
         """``tensor.device``."""
         real = func(*args)
-        if real.type != "cpu" or sys._getframe(2).f_code.co_filename == _CHECKPOINT:
+        if real.type != "cpu" or _asking_file() == _CHECKPOINT:
             return real
         return {Side.DEVICE: SENTINEL, Side.HOST: HOST}.get(self.side(args[0]), NEUTRAL)
 
     def is_cuda(self, func: Any, args: Any, kwargs: Any) -> bool:
         """``tensor.is_cuda``; torch's own code asks in order to call what is not here."""
-        if self.state.witness.is_user(sys._getframe(2).f_code.co_filename):
+        if self.state.witness.is_user(_asking_file()):
             return self.side(args[0]) is Side.DEVICE
         return bool(func(*args))
 
     def is_cpu(self, func: Any, args: Any, kwargs: Any) -> bool:
         """``tensor.is_cpu``."""
-        if self.state.witness.is_user(sys._getframe(2).f_code.co_filename):
+        if self.state.witness.is_user(_asking_file()):
             return self.side(args[0]) is not Side.DEVICE
         return bool(func(*args))
 
@@ -199,6 +199,14 @@ class CallMode(TorchFunctionMode):
         if named is not None:
             kwargs = {**kwargs, "device": target_of(named, self.state.witness).device}
         return func(*place, **kwargs)
+
+
+def _asking_file() -> str:
+    """The file of the code that asks, behind the modes."""
+    frame = sys._getframe(2)
+    while frame.f_code.co_name == "__torch_function__" and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code.co_filename
 
 
 def _is_plain(tensor: torch.Tensor) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from lightning_conformance.recording.instruments.base import Instrument, Run
+from lightning_conformance.recording.instruments.costly import CostlyWatch
 from lightning_conformance.recording.instruments.devices import DeviceWatch
+from lightning_conformance.recording.instruments.held import HeldWatch
+from lightning_conformance.recording.instruments.prepared import PreparedWatch
 
-INSTRUMENTS: tuple[type[Instrument], ...] = (DeviceWatch,)
+INSTRUMENTS: tuple[type[Instrument], ...] = (DeviceWatch, HeldWatch, CostlyWatch, PreparedWatch)
 
 __all__ = ["INSTRUMENTS", "Instrument", "Run"]

@@ -18,7 +18,7 @@ from lightning_conformance.environments import Virtual
 from lightning_conformance.environments.virtual_device import SENTINEL, Side
 from lightning_conformance.environments.virtual_device.sides import storage_of
 from lightning_conformance.lightning_api import is_lightning_file, set_root_device
-from lightning_conformance.recording.device_events import (
+from lightning_conformance.recording.events_devices import (
     DeviceMix,
     DeviceNamed,
     DevicesToldApart,
@@ -215,7 +215,7 @@ def _caller() -> tuple[FrameType | None, bool]:
     through_torch = False
     while frame is not None:
         file = frame.f_code.co_filename
-        if file.startswith(_MODES):
+        if file.startswith(_MODES) or frame.f_code.co_name == "__torch_function__":
             through_torch = False
         elif file.startswith(_TORCH):
             through_torch = True

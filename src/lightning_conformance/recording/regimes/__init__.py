@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lightning_conformance.recording.model import Recording
-from lightning_conformance.recording.regimes import repeat
+from lightning_conformance.recording.regimes import ladder, operations, overfit, own_data, repeat
 from lightning_conformance.recording.regimes.base import DoesNotApply
 from lightning_conformance.recording.setup import Setup
 
 REGIMES: dict[str, Callable[[Setup, Recording], Recording]] = {
+    "ladder": ladder.record,
+    "operations": operations.record,
+    "overfit": overfit.record,
+    "own_data": own_data.record,
     "repeat": repeat.record,
 }
 
