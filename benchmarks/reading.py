@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from benchmarks.plain import plain_trainer
 from lightning_conformance.deadline import RunTimeout, deadline
 from lightning_conformance.lightning_api import package_of
 from lightning_conformance.subjects.batch_describe import fields_of
@@ -41,16 +42,14 @@ def fit(module: Any, batches: list[Any], seconds: float = 60.0) -> None:
     logger = importlib.import_module(f"{package.name}.loggers.logger").DummyLogger()
     loader = DataLoader(batches, batch_size=None, collate_fn=lambda batch: batch)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as folder, deadline(seconds):
-        trainer = package.Trainer(
-            accelerator="cpu",
-            devices=1,
+        trainer = plain_trainer(
+            package,
+            folder,
             max_epochs=1,
             logger=logger,
             enable_checkpointing=False,
-            enable_progress_bar=False,
             enable_model_summary=False,
             limit_val_batches=0,
-            default_root_dir=folder,
         )
         trainer.fit(module, train_dataloaders=loader)
 

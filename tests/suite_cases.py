@@ -6,6 +6,7 @@ Nothing of them is imported.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.metadata
 import importlib.util
 import re
@@ -44,6 +45,7 @@ class Fault:
     issue: str = ""
 
 
+@functools.cache
 def catalogue() -> dict[str, Fault]:
     """The faults, by name, in the order of the families."""
     tables = tomllib.loads((HERE / "faults" / "catalogue.toml").read_text(encoding="utf-8"))
@@ -74,6 +76,22 @@ class Case:
         return f"{self.file}:{self.name}"
 
     @property
+    def package(self) -> str:
+        """The import name of the Lightning that it subclasses."""
+        text = self.file.read_text(encoding="utf-8")
+        return "lightning" if re.search(r"^(import|from) lightning\b", text, re.MULTILINE) else "pytorch_lightning"
+
+    @property
+    def is_faulty(self) -> bool:
+        """Whether something is wrong with it."""
+        return "check" in self.expected
+
+    @property
+    def group(self) -> str:
+        """The name of its file."""
+        return self.file.stem
+
+    @property
     def faults(self) -> list[str]:
         """The names of the faults that it shows; none where the catalogue has no name for what it does."""
         names = self.expected["fault"]
@@ -87,7 +105,7 @@ class Case:
 
     def why_not_here(self) -> str:
         """Why the case does not apply to the installed Lightning; empty where it does."""
-        package = _package(self.file)
+        package = self.package
         if importlib.util.find_spec(package) is None:
             return f"{package} is not installed"
         version = tuple(map(int, importlib.metadata.version(package.replace("_", "-")).split(".")[:2]))
@@ -97,11 +115,6 @@ class Case:
         if until and version > tuple(until):
             return f"only until Lightning {until[0]}.{until[1]}"
         return ""
-
-
-def _package(file: Path) -> str:
-    uses_lightning = re.search(r"^(import|from) lightning\b", file.read_text(encoding="utf-8"), re.MULTILINE)
-    return "lightning" if uses_lightning else "pytorch_lightning"
 
 
 def cases(folder: str, table: str) -> Iterator[Case]:

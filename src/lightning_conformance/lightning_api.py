@@ -86,6 +86,11 @@ class LightningPackage:
         """The base class of profilers."""
         return self._get("profilers.profiler.Profiler")
 
+    @property
+    def model_summary(self) -> Any:
+        """The summary of a module, which tries its ``example_input_array``."""
+        return self._get("utilities.model_summary.ModelSummary")
+
     def single_device_plugins(self) -> list[Any]:
         """Trainer plugins that keep a scheduler's environment variables (SLURM, torchrun) out of the run."""
         return [self._get("plugins.environments.LightningEnvironment")()]

@@ -1,23 +1,10 @@
-"""The checks: pure functions from a Recording to a Verdict, one file a family."""
+"""The checks: pure functions from a Recording to a Verdict, one file a family or topic. A new file needs no list."""
 
 from __future__ import annotations
 
-from lightning_conformance.checks import (
-    batches,
-    closure,
-    completion,
-    datasets,
-    device,
-    learning,
-    logging,
-    logging_mean,
-    loss,
-    memory,
-    operands,
-    parameters,
-    reproducibility,
-    state,
-)
+import importlib
+import pkgutil
+
 from lightning_conformance.checks.registry import CHECKS, FAMILIES, Check, all_checks, find_check, judge, verdict_of
 from lightning_conformance.checks.verdict import (
     Finding,
@@ -27,6 +14,9 @@ from lightning_conformance.checks.verdict import (
     Severity,
     Verdict,
 )
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
     "CHECKS",
@@ -39,21 +29,7 @@ __all__ = [
     "Severity",
     "Verdict",
     "all_checks",
-    "batches",
-    "closure",
-    "completion",
-    "datasets",
-    "device",
     "find_check",
     "judge",
-    "learning",
-    "logging",
-    "logging_mean",
-    "loss",
-    "memory",
-    "operands",
-    "parameters",
-    "reproducibility",
-    "state",
     "verdict_of",
 ]

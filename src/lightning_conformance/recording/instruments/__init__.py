@@ -1,13 +1,15 @@
-"""What watches a run. An instrument of :data:`INSTRUMENTS` watches every run of the ``train`` regime."""
+"""What watches a run. Each subclass of :class:`Instrument` in a file here watches every run of the ``train`` regime."""
 
 from __future__ import annotations
 
-from lightning_conformance.recording.instruments.base import Instrument, Run
-from lightning_conformance.recording.instruments.costly import CostlyWatch
-from lightning_conformance.recording.instruments.devices import DeviceWatch
-from lightning_conformance.recording.instruments.held import HeldWatch
-from lightning_conformance.recording.instruments.prepared import PreparedWatch
+import importlib
+import pkgutil
 
-INSTRUMENTS: tuple[type[Instrument], ...] = (DeviceWatch, HeldWatch, CostlyWatch, PreparedWatch)
+from lightning_conformance.recording.instruments.base import Instrument, Run
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+INSTRUMENTS: tuple[type[Instrument], ...] = tuple(sorted(Instrument.__subclasses__(), key=lambda cls: cls.__module__))
 
 __all__ = ["INSTRUMENTS", "Instrument", "Run"]

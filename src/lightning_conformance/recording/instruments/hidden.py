@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from lightning_conformance.recording.facts import Graph
+
 _DEPTH = 3
 # A data set or a vocabulary may be long; a container of layers is not.
 _LENGTH = 1000
@@ -40,6 +42,15 @@ def find_attribute_where(module: Any, wanted: Wanted) -> tuple[str, str]:
                 owner = f"self.{prefix}." if prefix else "self."
                 return f"{owner}{attribute}{path}", container
     return "", ""
+
+
+def find_computed(module: Any, tensor: torch.Tensor) -> str:
+    """Path of an attribute that is no leaf, and was computed from the tensor; empty if there is none."""
+    for prefix, submodule in module.named_modules():
+        for attribute, value in vars(submodule).items():
+            if isinstance(value, torch.Tensor) and value.grad_fn is not None and id(tensor) in Graph(value).leaves:
+                return f"self.{prefix}.{attribute}" if prefix else f"self.{attribute}"
+    return ""
 
 
 def find_global(functions: Iterable[Any], tensor: torch.Tensor) -> str:
