@@ -287,7 +287,7 @@ class FromTheHost(Base):
     def loss(self, x):
         out = self.net(x) / self.temperature * torch.tensor(2.0)
         out = torch.where(out > torch.tensor(0.1), out, torch.tensor(0.0))
-        out = out[:, self.order] + out[torch.randperm(len(x))] + torch.full((), 3.0)
+        out = out[:, self.order] + out[torch.randperm(len(x))] + torch.full((), 0.1)
         out = torch.maximum(out, torch.tensor(-1.0)).clamp(max=torch.tensor(4.0))
         out = out.masked_fill(out > 3, torch.tensor(3.0))
         out[:, torch.arange(2)] = torch.tensor(0.5)

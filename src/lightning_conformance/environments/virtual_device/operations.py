@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lightning_conformance.environments.virtual_device.rules import Rule, is_mask_index, rule_of
+from lightning_conformance.environments.virtual_device.rules import Rule, rule_of
 from lightning_conformance.environments.virtual_device.sides import SENTINEL, Mark, Side
 from lightning_conformance.environments.virtual_device.state import DeviceState
 
@@ -39,7 +39,7 @@ class OperationMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _look(self, rule: Rule, args: Any, operands: list[Operand], marks: list[Mark], sides: set[Side]) -> None:
         state = self.state
-        if rule.waits or is_mask_index(rule, args[1] if len(args) > 1 else ()):
+        if rule.waits or (rule.name == "index" and any(map(_is_mask_there, operands[1:], marks[1:]))):
             state.witness.waited(state.name_of(rule.name))
         for position, what in rule.must_be_on_host.items():
             for (place, _), mark in zip(operands, marks, strict=True):
@@ -95,6 +95,11 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from _tensors(item)
+
+
+def _is_mask_there(operand: Operand, mark: Mark) -> bool:
+    """Whether an index is a mask on the device: its elements are counted before anything can be taken."""
+    return mark.side is Side.DEVICE and operand[1].dtype in (torch.bool, torch.uint8)
 
 
 def _groups(rule: Rule, args: Any, operands: list[Operand], marks: list[Mark]) -> Iterator[list[Any]]:

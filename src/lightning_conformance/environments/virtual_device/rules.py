@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import torch
-
 # Positions of operands that CUDA takes from the CPU, too. A tensor without dimensions it takes everywhere.
 _MAY_BE_ON_HOST: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("index", "_unsafe_index", "index_put", "index_put_", "_unsafe_index_put"), (1,)),
@@ -83,9 +81,3 @@ def rule_of(func: Any) -> Rule:
         name not in _NO_SCALARS,
         name == "cat",
     )
-
-
-def is_mask_index(rule: Rule, indices: Any) -> bool:
-    """Whether an indexing operation counts the elements of a mask first, for which the host waits."""
-    masks = (torch.bool, torch.uint8)
-    return rule.name == "index" and any(index is not None and index.dtype in masks for index in indices)
