@@ -216,6 +216,11 @@ def raw_optimizer(optimizer: Any) -> Any:
     return getattr(optimizer, "_optimizer", optimizer)
 
 
+def set_root_device(trainer: Any, device: Any) -> None:
+    """Let a Trainer of one device use another one; every release keeps it in the strategy, under this name."""
+    trainer.strategy._root_device = device
+
+
 def move_to_device(batch: Any, device: Any) -> Any:
     """A nested batch on a device, moved as Lightning moves it."""
     for name in ("lightning_fabric", "lightning.fabric"):

@@ -489,10 +489,10 @@ class PutsTheStateBack(L.LightningModule):
 
     def training_step(self, x, batch_idx):
         keep = torch.from_numpy(self.rng.random(tuple(x.shape)) > 0.2).to(x)
-        noise = torch.randn(x.shape, generator=self.generator)
+        noise = torch.randn(x.shape, generator=self.generator).to(x)
         loss = F.mse_loss(self.net(x * keep + 0.1 * noise), x)
         self.log("train_loss", loss, on_step=False, on_epoch=True)
-        self.log("probe", (x @ self._probe(x).t()).std())
+        self.log("probe", (x @ self._probe(x).to(x).t()).std())
         return loss
 
     def configure_optimizers(self):
