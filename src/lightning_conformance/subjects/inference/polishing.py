@@ -13,7 +13,7 @@ from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.naming import refined
 from lightning_conformance.subjects.inference.solving import current_spec, is_lengths
-from lightning_conformance.subjects.inference.tracing import Trace, tensors_in
+from lightning_conformance.subjects.inference.tracing import Trace
 
 
 def polished(attempts: Attempts, best: Outcome) -> Outcome:
@@ -40,7 +40,7 @@ def _narrowed(best: Outcome, batch: int) -> Iterator[tuple[Path, TensorSpec]]:
         if node.kind != "tensor" or len(current_spec(node, batch).shape) != 2 or node.free:
             continue
         leaf = best.trace.leaves[path]
-        uses = [o for o in best.trace.tape if any(t is leaf for t in tensors_in((o.args, o.kwargs)))]
+        uses = [o for o in best.trace.tape if any(t is leaf for t in o.inputs)]
         uses = [o for o in uses if not any(output is leaf for output in o.outputs)]  # but for its transfer
         columns = [_column(operation.args[1]) for operation in uses if operation.func is torch.Tensor.__getitem__]
         if columns and len(columns) == len(uses) and None not in columns:

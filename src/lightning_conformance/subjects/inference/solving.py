@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -65,8 +66,11 @@ LARGEST = 1024  # of the sizes that a message names
 STAND_INS = {0: (), 1: (TIME + 4,), 2: (TIME + 4, 8), 3: (3, SIDE, SIDE), 4: (3, 8, SIDE, SIDE)}
 SINGLE_NAMES = re.compile(r"user|item|idx|index|label|class|target|^cat(?!s)|category|genre|movie|step")
 SIZES_TOLD = re.compile(r"(?<![\w.])\d{1,4}(?![\w.])|(?<=\dx)\d+|\d+(?=x\d)")  # 4, 1x11
+ABOUT_DTYPE = re.compile(
+    r"dtype|type\b|not implemented for|\b(long|int|integer|integral|bool|float|floating|complex|double)\b", re.IGNORECASE
+)  # messages; where one is about sizes alone, other dtypes would not help
 TOLD_BY_NAME = {"mask", "attention mask", "padding mask", "flag", "timestep"}  # whatever consumes them
-FEW = torch.Generator()
+MANY = 997  # values; a larger tensor repeats them, as drawing all of them would take longer than the replay
 
 
 def stand_in(rank: int, batch: int, free: bool = False) -> TensorSpec:
@@ -140,7 +144,8 @@ class Solver:
             return self.draft.at(path).free or rows is None or rows.dim() == 0 or self.batch in rows.shape[:2]
 
         others = [tuple(t.shape) for t, _ in stop.operands if t is not operand]
-        specs = chain(self._as_told(path, stop), self._failing(path, operand, others))
+        is_of_dtype = bool(ABOUT_DTYPE.search(str(stop.error)))
+        specs = chain(self._as_told(path, stop), self._failing(path, operand, others, is_of_dtype))
         return self._first(path, specs, lambda leaf: self._passes(operand, path, leaf, runs), 2)
 
     def _passes(
@@ -167,7 +172,7 @@ class Solver:
             if not is_free and spec.shape and self.batch not in spec.shape[:2]:
                 continue
             is_new = self.draft.with_spec(path, spec) not in self.seen
-            if is_new and check(draw_tensor(spec, FEW.manual_seed(0))):
+            if is_new and check(_drawn(spec)):
                 found.append(spec)
         self.trace.replaying += time.thread_time() - started
         return found
@@ -220,7 +225,9 @@ class Solver:
         for shape in resized(tuple(int(d) for d in known.shape), sizes):
             yield replace(known, shape=shape)
 
-    def _failing(self, path: Path, operand: torch.Tensor, others: list[Shape]) -> Iterator[TensorSpec]:
+    def _failing(
+        self, path: Path, operand: torch.Tensor, others: list[Shape], is_of_dtype: bool
+    ) -> Iterator[TensorSpec]:
         node = self.draft.at(path)
         base = current_spec(node, self.batch)
         shape = tuple(int(d) for d in base.shape)
@@ -234,7 +241,7 @@ class Solver:
             yield replace(candidate, shape=shape)
         if node.spec is None:
             yield from (stand_in(rank, self.batch, node.free) for rank in (2, 3, 4, 5))
-        for spec in dtypes:
+        for spec in dtypes if is_of_dtype else dtypes[:1]:
             for other in others:
                 for found in preimages(other, self.batch, self.is_reshaped(operand, path), shape):
                     yield replace(spec, shape=found)
@@ -285,6 +292,32 @@ def _named_bases(node: Draft, wanted: Expectation) -> list[TensorSpec]:
         return []
     prior = prior_of(node.name, rank=max(map(len, wanted.shapes), default=None))
     return [prior] if prior else []
+
+
+def _drawn(spec: TensorSpec) -> torch.Tensor:
+    """Values of a spec, for a replay."""
+    shape = tuple(int(dim) for dim in spec.shape)
+    count = torch.Size(shape).numel()
+    if spec.form or count <= MANY:
+        return draw_tensor(spec, torch.Generator().manual_seed(0))
+    return _pool(replace(spec, shape=(MANY,))).first(count).view(shape)
+
+
+class _Pool:
+    """The same values again and again, in memory that all replays share as long as none writes there."""
+
+    def __init__(self, spec: TensorSpec) -> None:
+        self.values = draw_tensor(spec, torch.Generator().manual_seed(0))
+        self.memory, self.version = self.values, self.values._version
+
+    def first(self, count: int) -> torch.Tensor:
+        if self.memory.numel() < count or self.memory._version != self.version:
+            self.memory = self.values.repeat(2 * count // MANY + 1)
+            self.version = self.memory._version
+        return self.memory[:count]
+
+
+_pool = lru_cache(maxsize=8)(_Pool)
 
 
 def _put(value: Any, old: torch.Tensor, new: torch.Tensor) -> Any:

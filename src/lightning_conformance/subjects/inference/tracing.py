@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from lightning_conformance.subjects.code_reading import unpacked_next
@@ -28,6 +29,8 @@ ARGMAX = {torch.argmax, torch.Tensor.argmax, torch.max, torch.Tensor.max, torch.
 READING = {torch.Tensor.item, torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.__int__, torch.Tensor.__index__}
 # Their whole numbers are positions, whatever the operand is.
 POSITIONS = {torch.argsort, torch.Tensor.argsort, torch.sort, torch.Tensor.sort, *ARGMAX}
+# What a replay spares: they change neither shape nor dtype.
+LEAVING_ALONE = {F.dropout, F.alpha_dropout, F.feature_alpha_dropout, torch.dropout, torch.feature_dropout}
 BATCH_NAMES = {"b", "bs", "bsz", "batch", "batch_size", "n_batch", "num_batch", "batchsize"}
 RANK_GETTERS = {torch.Tensor.ndim.__get__, torch.Tensor.dim}  # type: ignore[attr-defined]
 SHAPE_GETTERS = {torch.Tensor.shape.__get__, torch.Tensor.size}  # type: ignore[attr-defined]
@@ -40,6 +43,7 @@ class Operation:
     func: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    inputs: tuple[torch.Tensor, ...]
     outputs: tuple[torch.Tensor, ...]
 
 
@@ -140,6 +144,7 @@ class Trace:
     read: set[Path] = field(default_factory=set)
     classes: dict[int, int] = field(default_factory=dict)
     _leaves_of: dict[int, Leaves] = field(default_factory=dict)
+    _ways: dict[tuple[int, Path, int], list[Operation]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for path, tensor in self.leaves.items():
@@ -156,8 +161,9 @@ class Trace:
 
     def record(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         """Put an operation on the tape."""
-        operands = args[:1] if func in SHAPE_ONLY else (args, kwargs)
-        origin = NONE.union(*(self.leaves_of(t) for t in tensors_in(operands)))
+        inputs = tuple(tensors_in((args, kwargs)))
+        telling = inputs[:1] if func in SHAPE_ONLY else inputs
+        origin = NONE.union(*map(self.leaves_of, telling))
         if not origin:
             return
         self.used |= origin
@@ -166,7 +172,7 @@ class Trace:
         outputs = tuple(tensors_in(result))
         if not outputs:
             return
-        self.tape.append(Operation(func, args, kwargs, outputs))
+        self.tape.append(Operation(func, args, kwargs, inputs, outputs))
         if func in ARGMAX:
             self._note_classes(args, kwargs, outputs[-1])
         for output in outputs:
@@ -188,11 +194,12 @@ class Trace:
         known = {id(self.leaves[twin]): leaf for twin in self.twins(path)}
         try:
             with torch.no_grad():
-                for operation in self._way_to(target, path):
+                for operation in self.chain(target, path):
                     args = _substituted(operation.args, known)
                     if not is_safe(operation.func, args):
                         return None
-                    result = operation.func(*args, **_substituted(operation.kwargs, known))
+                    is_spared = operation.func in LEAVING_ALONE
+                    result = args[0] if is_spared else operation.func(*args, **_substituted(operation.kwargs, known))
                     known.update(zip(map(id, operation.outputs), tensors_in(result), strict=False))
         except Exception:
             return None
@@ -211,15 +218,18 @@ class Trace:
 
     def chain(self, target: torch.Tensor, path: Path) -> list[Operation]:
         """The operations between the leaf at ``path`` and ``target``."""
-        return self._way_to(target, path)
+        key = id(target), path, len(self.tape)
+        if key not in self._ways:
+            self._ways[key] = self._way_to(target, path)
+        return self._ways[key]
 
     def _way_to(self, target: torch.Tensor, path: Path) -> list[Operation]:
         needed, way, mine = {id(target)}, [], set(self.copies(path))
         for operation in reversed(self.tape):
             is_needed = any(id(o) in needed for o in operation.outputs)
-            if is_needed and any(mine & self.leaves_of(t) for t in tensors_in((operation.args, operation.kwargs))):
+            if is_needed and any(mine & self.leaves_of(t) for t in operation.inputs):
                 way.append(operation)
-                needed.update(id(t) for t in tensors_in((operation.args, operation.kwargs)))
+                needed.update(map(id, operation.inputs))
         return way[::-1]
 
 
