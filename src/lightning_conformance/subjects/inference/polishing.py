@@ -12,7 +12,8 @@ from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.naming import refined
-from lightning_conformance.subjects.inference.solving import current_spec, is_lengths
+from lightning_conformance.subjects.inference.relations import is_lengths
+from lightning_conformance.subjects.inference.solving import current_spec
 from lightning_conformance.subjects.inference.tracing import Trace
 
 

@@ -18,12 +18,12 @@ from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_tuple
 from lightning_conformance.subjects.inference.probes import Revealed
+from lightning_conformance.subjects.inference.relations import is_lengths, related
 from lightning_conformance.subjects.inference.seeds import Examples
 from lightning_conformance.subjects.inference.solving import (
     Solver,
     current_spec,
     drafts_of_lengths,
-    is_lengths,
     stand_in,
 )
 from lightning_conformance.subjects.inference.structure import completed_drafts, keyed_drafts, revealed_drafts
@@ -81,7 +81,7 @@ class Search:
         self._push(start or Draft(), 0, 0)
 
     def _push(self, draft: Draft, penalty: float, progress: int) -> None:
-        draft = self._seeded(draft)
+        draft = related(self._seeded(draft))
         if draft not in self.attempts.seen:
             heapq.heappush(self._queue, (penalty, -progress, next(self._order), draft))
 
@@ -227,7 +227,7 @@ class Search:
                 yield draft.put(path, replace(node, rank=node.rank + 1))
             elif node.spec is not None:
                 for rank in (2, 3, 4, 1):
-                    yield draft.with_spec(path, replace(node.spec, shape=stand_in(rank, self.batch, node.free).shape))
+                    yield draft.with_spec(path, replace(node.spec, shape=stand_in(rank, self.batch, node).shape))
 
     def _nearest_first(self, outcome: Outcome, stop: Stop) -> list[tuple[Any, Path]]:
         """Operands and their leaves: those not known yet, then those that the fewest operations lie between."""
@@ -261,7 +261,7 @@ class Search:
                     yield draft.with_spec(path, TensorSpec((self.batch, *[7] * (now - 2), size)))
             elif 0 < want <= 5:
                 yield draft.put(path, replace(node, kind="tensor", spec=None, rank=want))
-                yield draft.with_spec(path, stand_in(want, self.batch, node.free))
+                yield draft.with_spec(path, stand_in(want, self.batch, node))
         missing = re.search(r"missing \d+ required .*arguments?: (.+)", str(error))
         if missing is not None and draft.kind == "dict":
             names = [n for n in re.findall(r"'(\w+)'", missing[1]) if n not in dict(draft.children)]
@@ -303,7 +303,7 @@ def _fed_with(draft: Draft, path: Path, spec: Any, batch: int) -> Draft:
     node = draft.at(path)
     if node.spec is None:
         for rank in (2, 3, 4, 5):
-            if spec == stand_in(rank, batch, node.free):
+            if spec == stand_in(rank, batch, node):
                 return draft.put(path, replace(node, rank=rank))
     return draft.with_spec(path, spec)
 

@@ -17,6 +17,7 @@ from lightning_conformance.subjects.batch_values import draw_tensor
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.expectations import SIDE, TIME, Expectation, Shape
 from lightning_conformance.subjects.inference.naming import prior_of
+from lightning_conformance.subjects.inference.relations import is_lengths
 from lightning_conformance.subjects.inference.shapes import preimages, resized
 from lightning_conformance.subjects.inference.tracing import Stop, Trace, tensors_in
 from lightning_conformance.subjects.inference.unchecked import is_safe
@@ -69,28 +70,27 @@ SIZES_TOLD = re.compile(r"(?<![\w.])\d{1,4}(?![\w.])|(?<=\dx)\d+|\d+(?=x\d)")  #
 ABOUT_DTYPE = re.compile(
     r"dtype|type\b|not implemented for|\b(long|int|integer|integral|bool|float|floating|complex|double)\b", re.IGNORECASE
 )  # messages; where one is about sizes alone, other dtypes would not help
+POSITION = re.compile(r"index (\d+) is out of bounds")
 TOLD_BY_NAME = {"mask", "attention mask", "padding mask", "flag", "timestep"}  # whatever consumes them
 MANY = 997  # values; a larger tensor repeats them, as drawing all of them would take longer than the replay
 
 
-def stand_in(rank: int, batch: int, free: bool = False) -> TensorSpec:
-    """What an unknown leaf of that rank is fed as; without a batch dimension where it is ``free`` of one."""
+def stand_in(rank: int, batch: int, node: Draft) -> TensorSpec:
+    """What an unknown leaf is fed as, were it of that rank; without a batch dimension where it is free of one."""
     rest = STAND_INS[min(max(rank - 1, 0), 4)]
-    return TensorSpec(rest if free else (batch, *rest))
-
-
-def is_lengths(node: Draft) -> bool:
-    """Whether a leaf is called lengths."""
-    return meaning_of(node.name) == "lengths"
+    if node.steps and len(rest) in (1, 2):
+        rest = (node.steps, *rest[1:])
+    return TensorSpec(rest if node.free else (batch, *rest))
 
 
 def current_spec(node: Draft, batch: int) -> TensorSpec:
     """What a leaf is fed as: what is known of it, else what its name says, else a stand-in."""
     if node.spec is not None:
         return node.spec.with_batch_size(batch)
-    unknown = stand_in(node.rank, batch, node.free)
+    unknown = stand_in(node.rank, batch, node)
     if node.rank == 1 and is_lengths(node):
-        return replace(unknown, dtype="int", low=TIME, high=TIME + 1)
+        steps = node.steps or TIME
+        return replace(unknown, dtype="int", low=steps, high=steps + 1)
     prior = prior_of(node.name, rank=node.rank) if meaning_of(node.name) in TOLD_BY_NAME else None
     return replace(prior, shape=unknown.shape) if prior else unknown
 
@@ -117,11 +117,11 @@ class Solver:
         rows = self._rows(operand, path)
 
         def is_met(value: torch.Tensor, shape: Shape) -> bool:
-            is_shaped = tuple(value.shape) == shape if wanted.weak else self._keeps_batch(value, shape, rows)
+            is_shaped = tuple(value.shape) == shape if wanted.weak else self._keeps_batch(value, shape, rows, node)
             return (is_shaped or (node.free and not wanted.weak)) and wanted.is_met_by(value)
 
         found: list[TensorSpec] = []
-        for goal in self._goals(wanted, node.name):
+        for goal in self._goals(wanted, node):
             specs = self._specs(path, operand, goal, wanted)
             check = lambda leaf, goal=goal: self._passes(operand, path, leaf, lambda v: is_met(v, goal))  # noqa: E731
             found += self._first(path, specs, check, 1 if node.spec else 2)
@@ -145,7 +145,7 @@ class Solver:
 
         others = [tuple(t.shape) for t, _ in stop.operands if t is not operand]
         is_of_dtype = bool(ABOUT_DTYPE.search(str(stop.error)))
-        specs = chain(self._as_told(path, stop), self._failing(path, operand, others, is_of_dtype))
+        specs = chain(self._as_told(path, stop), self._as_indexed(path, stop), self._failing(path, operand, others, is_of_dtype))
         return self._first(path, specs, lambda leaf: self._passes(operand, path, leaf, runs), 2)
 
     def _passes(
@@ -177,9 +177,11 @@ class Solver:
         self.trace.replaying += time.thread_time() - started
         return found
 
-    def _keeps_batch(self, value: torch.Tensor, goal: Shape, rows: set[int]) -> bool:
+    def _keeps_batch(self, value: torch.Tensor, goal: Shape, rows: set[int], node: Draft) -> bool:
         if value.dim() == 0 or not goal:
             return True
+        if is_sequence(node) and value.shape[0] % self.batch == 0:
+            return True  # all steps of all sequences may be one dimension
         return value.shape[0] == goal[0] or bool(rows & set(value.shape[:2]))
 
     def _rows(self, operand: torch.Tensor, path: Path) -> set[int]:
@@ -194,8 +196,12 @@ class Solver:
             rows.add(int(operand.shape[0]))
         return rows
 
-    def _goals(self, wanted: Expectation, name: str | None) -> tuple[Shape, ...]:
-        is_single = wanted.sequence and name is not None and bool(SINGLE_NAMES.search(name.lower()))
+    def _goals(self, wanted: Expectation, node: Draft) -> tuple[Shape, ...]:
+        if is_sequence(node):
+            timed = [s for s in wanted.shapes if len(s) > 1 and s[1] == TIME]
+            goals = [(s[0], node.steps, *s[2:]) for s in timed]
+            return (*goals, *(s for s in wanted.shapes if s not in timed))
+        is_single = wanted.sequence and node.name is not None and bool(SINGLE_NAMES.search(node.name.lower()))
         return tuple(sorted(wanted.shapes, key=len)) if is_single else wanted.shapes
 
     def is_reshaped(self, operand: torch.Tensor, path: Path) -> bool:
@@ -225,6 +231,18 @@ class Solver:
         for shape in resized(tuple(int(d) for d in known.shape), sizes):
             yield replace(known, shape=shape)
 
+    def _as_indexed(self, path: Path, stop: Stop) -> Iterator[TensorSpec]:
+        """As many columns as a position needs, or dimensions as an operation asks for: no more than is known."""
+        if not isinstance(stop.error, IndexError):
+            return
+        node, position = self.draft.at(path), POSITION.search(str(stop.error))
+        known = current_spec(node, self.batch)
+        shape = tuple(int(d) for d in known.shape)
+        if position is not None:
+            yield from (replace(known, shape=s) for s in resized(shape, (int(position[1]) + 1,)))
+        elif node.spec is None:
+            yield from (stand_in(rank, self.batch, node) for rank in range(len(shape) + 1, 6))
+
     def _failing(
         self, path: Path, operand: torch.Tensor, others: list[Shape], is_of_dtype: bool
     ) -> Iterator[TensorSpec]:
@@ -240,7 +258,7 @@ class Solver:
         for candidate in dtypes[1:]:
             yield replace(candidate, shape=shape)
         if node.spec is None:
-            yield from (stand_in(rank, self.batch, node.free) for rank in (2, 3, 4, 5))
+            yield from (stand_in(rank, self.batch, node) for rank in (2, 3, 4, 5))
         for spec in dtypes if is_of_dtype else dtypes[:1]:
             for other in others:
                 for found in preimages(other, self.batch, self.is_reshaped(operand, path), shape):
@@ -248,7 +266,12 @@ class Solver:
             if not others:
                 yield from (replace(spec, shape=s) for s in preimages(shape, self.batch, True, shape))
         ranks = (2, 3) if base.dtype == "int" else (2, 3, 4, 5)  # tokens of rank 4 would be a great many
-        yield from (replace(base, shape=stand_in(rank, self.batch, node.free).shape) for rank in ranks)
+        yield from (replace(base, shape=stand_in(rank, self.batch, node).shape) for rank in ranks)
+
+
+def is_sequence(node: Draft) -> bool:
+    """Whether a leaf belongs to lengths."""
+    return bool(node.steps) and not is_lengths(node)
 
 
 def told_sizes(error: Exception) -> list[int]:
@@ -287,7 +310,8 @@ def _bases(known: TensorSpec | None, wanted: Expectation) -> list[TensorSpec]:
 def _named_bases(node: Draft, wanted: Expectation) -> list[TensorSpec]:
     """Where the consumer says little, the leaf's name may say more."""
     if node.spec is None and is_lengths(node) and wanted.low is None:
-        return [TensorSpec((), "int", TIME, TIME + 1)]
+        steps = node.steps or TIME
+        return [TensorSpec((), "int", steps, steps + 1)]
     if node.spec is not None or not wanted.weak or wanted.kind == "int" or wanted.whole:
         return []
     prior = prior_of(node.name, rank=max(map(len, wanted.shapes), default=None))
