@@ -218,13 +218,13 @@ class Search:
             solver = Solver(outcome.trace, draft, self.batch, self.attempts.seen)
             for operand, path in self._nearest_first(outcome, stop):
                 for spec in solver.for_failure(stop, operand, path, stop.args, stop.kwargs):
-                    yield _fed_with(draft, path, spec, self.batch)
+                    yield _fed_with(draft, path, outcome.trace.twins(path), spec, self.batch)
         else:
             yield from self._after_python_error(outcome, error)
         for path in _unknown_first(draft, outcome.trace.used):
             node = draft.at(path)
             if node.spec is None and node.rank < 5 and not is_lengths(node):
-                yield draft.put(path, replace(node, rank=node.rank + 1))
+                yield outranked(draft, outcome.trace.twins(path), node.rank + 1)
             elif node.spec is not None:
                 for rank in (2, 3, 4, 1):
                     yield draft.with_spec(path, replace(node.spec, shape=stand_in(rank, self.batch, node).shape))
@@ -298,14 +298,23 @@ def label(path: Path) -> str:
     return "batch" + "".join(f"[{key!r}]" for key in path)
 
 
-def _fed_with(draft: Draft, path: Path, spec: Any, batch: int) -> Draft:
+def _fed_with(draft: Draft, path: Path, twins: list[Path], spec: TensorSpec, batch: int) -> Draft:
     """A stand-in of another rank stays a stand-in; anything else is a tensor that is known."""
     node = draft.at(path)
     if node.spec is None:
         for rank in (2, 3, 4, 5):
             if spec == stand_in(rank, batch, node):
-                return draft.put(path, replace(node, rank=rank))
-    return draft.with_spec(path, spec)
+                return outranked(draft, twins, rank)
+    for twin in twins:
+        draft = draft.with_spec(twin, spec)
+    return draft
+
+
+def outranked(draft: Draft, paths: list[Path], rank: int) -> Draft:
+    """A copy whose stand-ins at these places have that rank."""
+    for path in paths:
+        draft = draft.put(path, replace(draft.at(path), rank=rank))
+    return draft
 
 
 def _unknown_first(draft: Draft, leaves: Any) -> list[Path]:

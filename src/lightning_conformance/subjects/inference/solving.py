@@ -19,8 +19,8 @@ from lightning_conformance.subjects.inference.expectations import SIDE, TIME, Ex
 from lightning_conformance.subjects.inference.naming import prior_of
 from lightning_conformance.subjects.inference.relations import is_lengths
 from lightning_conformance.subjects.inference.shapes import preimages, resized
-from lightning_conformance.subjects.inference.tracing import Stop, Trace, tensors_in
-from lightning_conformance.subjects.inference.unchecked import is_safe
+from lightning_conformance.subjects.inference.tracing import Stop, Trace, substituted, tensors_in
+from lightning_conformance.subjects.inference.unchecked import PACK, is_safe
 from lightning_conformance.subjects.inference.words import meaning_of
 
 PLAIN = frozenset(
@@ -132,15 +132,22 @@ class Solver:
     def for_failure(self, stop: Stop, operand: torch.Tensor, path: Path, args: Any, kwargs: Any) -> list[TensorSpec]:
         """Leaves at ``path`` with which the operation that failed would run."""
 
+        twins = [self.trace.leaves[twin] for twin in self.trace.twins(path)]
+
         def runs(value: torch.Tensor) -> bool:
-            if not is_safe(stop.func, _put(args, operand, value)):
+            known = {id(operand): value}
+            if operand is self.trace.leaves[path]:
+                known.update((id(twin), value) for twin in twins)
+            if not is_safe(stop.func, substituted(args, known)):
                 return False
             try:
                 with torch.no_grad():
-                    result = stop.func(*_put(args, operand, value), **_put(kwargs, operand, value))
+                    result = stop.func(*substituted(args, known), **substituted(kwargs, known))
             except Exception:
                 return False
             rows = next(tensors_in(result), None)
+            if stop.func is PACK:
+                return True  # its result is all steps of all sequences
             return self.draft.at(path).free or rows is None or rows.dim() == 0 or self.batch in rows.shape[:2]
 
         others = [tuple(t.shape) for t, _ in stop.operands if t is not operand]
@@ -180,8 +187,9 @@ class Solver:
     def _keeps_batch(self, value: torch.Tensor, goal: Shape, rows: set[int], node: Draft) -> bool:
         if value.dim() == 0 or not goal:
             return True
-        if is_sequence(node) and value.shape[0] % self.batch == 0:
-            return True  # all steps of all sequences may be one dimension
+        if is_sequence(node) and len(goal) > 1 and goal[1] == node.steps:
+            is_joined = value.dim() == len(goal) - 1 and value.shape[0] == goal[0] * goal[1]
+            return is_joined or (value.dim() == len(goal) and value.shape[0] == goal[0])
         return value.shape[0] == goal[0] or bool(rows & set(value.shape[:2]))
 
     def _rows(self, operand: torch.Tensor, path: Path) -> set[int]:
@@ -342,16 +350,6 @@ class _Pool:
 
 
 _pool = lru_cache(maxsize=8)(_Pool)
-
-
-def _put(value: Any, old: torch.Tensor, new: torch.Tensor) -> Any:
-    if value is old:
-        return new
-    if isinstance(value, dict):
-        return {k: _put(v, old, new) for k, v in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(_put(v, old, new) for v in value)
-    return value
 
 
 def _unique(specs: list[TensorSpec]) -> list[TensorSpec]:

@@ -195,26 +195,32 @@ class Trace:
         try:
             with torch.no_grad():
                 for operation in self.chain(target, path):
-                    args = _substituted(operation.args, known)
+                    args = substituted(operation.args, known)
                     if not is_safe(operation.func, args):
                         return None
                     is_spared = operation.func in LEAVING_ALONE
-                    result = args[0] if is_spared else operation.func(*args, **_substituted(operation.kwargs, known))
+                    result = args[0] if is_spared else operation.func(*args, **substituted(operation.kwargs, known))
                     known.update(zip(map(id, operation.outputs), tensors_in(result), strict=False))
         except Exception:
             return None
         return known.get(id(target))
 
     def twins(self, path: Path) -> list[Path]:
-        """The leaf, and those unknown ones of the same sequence that are joined with it as they are: views, frames."""
-        alike = self.copies(path)
-        if path in self.stand_ins:
-            for operation in self.tape:
-                joined = operation.args[0] if operation.func in OF_SEQUENCES and operation.args else ()
-                ids = {id(tensor) for tensor in tensors_in(joined)}
-                if id(self.leaves[path]) in ids:
-                    alike += [p for p in self.stand_ins if p[:-1] == path[:-1] and id(self.leaves[p]) in ids]
+        """The leaf, and those like it of the same sequence that are joined with it as they are: views, frames, halves."""
+        alike, leaf = self.copies(path), self.leaves[path]
+        joins = [operation.args for operation in self.tape if operation.func in OF_SEQUENCES]
+        if self.stop is not None and self.stop.func in OF_SEQUENCES:
+            joins.append(self.stop.args)
+        for args in joins:
+            ids = {id(tensor) for tensor in tensors_in(args[:1])}
+            if id(leaf) in ids:
+                alike += [p for p, other in self.leaves.items() if id(other) in ids and self._is_like(p, path)]
         return list(dict.fromkeys(alike))
+
+    def _is_like(self, this: Path, other: Path) -> bool:
+        is_unknown = [path in self.stand_ins for path in (this, other)]
+        shapes = [self.leaves[path].shape for path in (this, other)]
+        return this[:-1] == other[:-1] and (all(is_unknown) or (not any(is_unknown) and shapes[0] == shapes[1]))
 
     def chain(self, target: torch.Tensor, path: Path) -> list[Operation]:
         """The operations between the leaf at ``path`` and ``target``."""
@@ -238,13 +244,14 @@ def is_of_floats(args: tuple[Any, ...]) -> bool:
     return bool(args) and isinstance(args[0], torch.Tensor) and args[0].dtype.is_floating_point
 
 
-def _substituted(value: Any, known: dict[int, torch.Tensor]) -> Any:
+def substituted(value: Any, known: dict[int, torch.Tensor]) -> Any:
+    """Nested arguments with other tensors in the place of those whose ids are known."""
     if isinstance(value, torch.Tensor):
         return known.get(id(value), value)
     if isinstance(value, dict):
-        return {k: _substituted(v, known) for k, v in value.items()}
+        return {k: substituted(v, known) for k, v in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_substituted(v, known) for v in value)
+        return type(value)(substituted(v, known) for v in value)
     return value
 
 
