@@ -202,7 +202,10 @@ class Search:
         draft, stop = outcome.draft, outcome.trace.stop
         if "NoneType" in str(error):
             yield from completed_drafts(draft)
-        yield from drafts_of_lengths(draft, error, self.batch)
+        open_leaves = [path for _, leaves in stop.operands for path in leaves & outcome.trace.stand_ins] if stop else []
+        of_lengths = list(drafts_of_lengths(draft, error, self.batch))
+        if not open_leaves:
+            yield from of_lengths
         if isinstance(error, KeyError):
             yield from keyed_drafts(draft, error)
         # But for its transfer nothing was done with the batch: its type was asked for.
@@ -221,6 +224,8 @@ class Search:
                     yield _fed_with(draft, path, outcome.trace.twins(path), spec, self.batch)
         else:
             yield from self._after_python_error(outcome, error)
+        if open_leaves:
+            yield from of_lengths
         for path in _unknown_first(draft, outcome.trace.used):
             node = draft.at(path)
             if node.spec is None and node.rank < 5 and not is_lengths(node):

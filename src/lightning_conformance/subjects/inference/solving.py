@@ -70,7 +70,7 @@ SIZES_TOLD = re.compile(r"(?<![\w.])\d{1,4}(?![\w.])|(?<=\dx)\d+|\d+(?=x\d)")  #
 ABOUT_DTYPE = re.compile(
     r"dtype|type\b|not implemented for|\b(long|int|integer|integral|bool|float|floating|complex|double)\b", re.IGNORECASE
 )  # messages; where one is about sizes alone, other dtypes would not help
-POSITION = re.compile(r"index (\d+) is out of bounds")
+POSITION = re.compile(r"index (\d+) is out of bounds(?: for dimension \d+ with size (\d+))?")
 TOLD_BY_NAME = {"mask", "attention mask", "padding mask", "flag", "timestep"}  # whatever consumes them
 MANY = 997  # values; a larger tensor repeats them, as drawing all of them would take longer than the replay
 
@@ -247,6 +247,8 @@ class Solver:
         known = current_spec(node, self.batch)
         shape = tuple(int(d) for d in known.shape)
         if position is not None:
+            more = int(position[1]) + 1 - int(position[2] or 0)
+            yield from (replace(known, shape=(*shape[:i], shape[i] + more, *shape[i + 1 :])) for i in reversed(range(1, len(shape))))
             yield from (replace(known, shape=s) for s in resized(shape, (int(position[1]) + 1,)))
         elif node.spec is None:
             yield from (stand_in(rank, self.batch, node) for rank in range(len(shape) + 1, 6))
@@ -289,9 +291,9 @@ def told_sizes(error: Exception) -> list[int]:
 
 def drafts_of_lengths(draft: Draft, error: Exception, batch: int) -> Iterator[Draft]:
     """The drafts whose lengths are as long as what they met, where the error names both sizes."""
-    told = told_sizes(error)
+    told = [size for size in told_sizes(error) if size > 1]  # nothing disagrees with a dimension of one
     for path, node in draft.leaves():
-        spec = current_spec(node, batch) if is_lengths(node) and node.kind == "tensor" else None
+        spec = current_spec(node, batch) if is_lengths(node) else None
         if spec is not None and spec.low in told:
             for size in told:
                 if size not in (spec.low, batch):
