@@ -1,4 +1,4 @@
-"""The part of a file's syntax tree that a frame is in: to go through all of a long file would take longer than a step."""
+"""The part of a file's syntax tree that a frame is in: to go through a long file takes longer than a step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _nodes_around(text: str, line: int) -> tuple[ast.AST, ...]:
         return ()
     around = list(_covering(tree, line))
     functions = [node for node in around if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    tops = functions[-1:] or [node for node in around if node in tree.body]
+    tops: list[ast.AST] = [*functions[-1:]] or [node for node in around if node in tree.body]
     return tuple(node for top in tops for node in ast.walk(top))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import torch
@@ -118,9 +119,10 @@ class Judge:
                 specs = Solver(self.trace, self.draft, self.batch, self.seen).for_expectation(
                     operand, path, expectation
                 )
-                drafts = [d for s in specs if (d := self._with_spec(path, s)) not in self.seen]
-                if drafts:
-                    self.trace.throw(Mismatch(drafts))
+                drafts = (d for s in specs if (d := self._with_spec(path, s)) not in self.seen)
+                first = next(drafts, None)
+                if first is not None:
+                    self.trace.throw(Mismatch(chain([first], drafts)))
 
     def _with_spec(self, path: Path, spec: TensorSpec) -> Draft:
         draft = self.draft

@@ -178,7 +178,12 @@ def _joined(context: Context, args: Any, kwargs: Any) -> Found:
 def _as_joined(unknown: torch.Tensor, known: torch.Tensor, args: Any, kwargs: Any) -> Shape:
     """The shape of the neighbour; along the dimension of joining, that of the leaf will do."""
     dim, shape = _named(args, kwargs, 1, "dim"), tuple(known.shape)
-    if unknown.dim() != known.dim() or not isinstance(dim, int) or not -len(shape) <= dim < len(shape) or len(shape) < 2:
+    if (
+        unknown.dim() != known.dim()
+        or not isinstance(dim, int)
+        or not -len(shape) <= dim < len(shape)
+        or len(shape) < 2
+    ):
         return shape
     dim %= len(shape)
     return (*shape[:dim], int(unknown.shape[dim]), *shape[dim + 1 :]) if dim else shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
@@ -68,7 +68,8 @@ STAND_INS = {0: (), 1: (TIME + 4,), 2: (TIME + 4, 8), 3: (3, SIDE, SIDE), 4: (3,
 SINGLE_NAMES = re.compile(r"user|item|idx|index|label|class|target|^cat(?!s)|category|genre|movie|step")
 SIZES_TOLD = re.compile(r"(?<![\w.])\d{1,4}(?![\w.])|(?<=\dx)\d+|\d+(?=x\d)")  # 4, 1x11
 ABOUT_DTYPE = re.compile(
-    r"dtype|type\b|not implemented for|\b(long|int|integer|integral|bool|float|floating|complex|double)\b", re.IGNORECASE
+    r"dtype|type\b|not implemented for|\b(long|int|integer|integral|bool|float|floating|complex|double)\b",
+    re.IGNORECASE,
 )  # messages; where one is about sizes alone, other dtypes would not help
 POSITION = re.compile(r"index (\d+) is out of bounds(?: for dimension \d+ with size (\d+))?")
 TOLD_BY_NAME = {"mask", "attention mask", "padding mask", "flag", "timestep"}  # whatever consumes them
@@ -108,7 +109,7 @@ class Solver:
     def __init__(self, trace: Trace, draft: Draft, batch: int, seen: set[Draft]) -> None:
         self.trace, self.draft, self.batch, self.seen = trace, draft, batch, seen
 
-    def for_expectation(self, operand: torch.Tensor, path: Path, wanted: Expectation) -> list[TensorSpec]:
+    def for_expectation(self, operand: torch.Tensor, path: Path, wanted: Expectation) -> Iterator[TensorSpec]:
         """Leaves at ``path`` that make ``operand`` meet an expectation, the most plausible first."""
         node = self.draft.at(path)
         if _named_bases(node, wanted):
@@ -120,29 +121,32 @@ class Solver:
             is_shaped = tuple(value.shape) == shape if wanted.weak else self._keeps_batch(value, shape, rows, node)
             return (is_shaped or (node.free and not wanted.weak)) and wanted.is_met_by(value)
 
-        found: list[TensorSpec] = []
+        found: set[TensorSpec] = set()
         for goal in self._goals(wanted, node):
             specs = self._specs(path, operand, goal, wanted)
             check = lambda leaf, goal=goal: self._passes(operand, path, leaf, lambda v: is_met(v, goal))  # noqa: E731
-            found += self._first(path, specs, check, 1 if node.spec else 2)
+            for spec in self._first(path, specs, check, 1 if node.spec else 2):
+                if spec not in found:
+                    yield spec
+                    found.add(spec)
+                if len(found) == ALTERNATIVES:
+                    return
             if found and node.spec:
-                break
-        return _unique(found)[:ALTERNATIVES]
+                return
 
-    def for_failure(self, stop: Stop, operand: torch.Tensor, path: Path, args: Any, kwargs: Any) -> list[TensorSpec]:
+    def for_failure(self, stop: Stop, operand: torch.Tensor, path: Path) -> Iterator[TensorSpec]:
         """Leaves at ``path`` with which the operation that failed would run."""
-
         twins = [self.trace.leaves[twin] for twin in self.trace.twins(path)]
 
         def runs(value: torch.Tensor) -> bool:
             known = {id(operand): value}
             if operand is self.trace.leaves[path]:
                 known.update((id(twin), value) for twin in twins)
-            if not is_safe(stop.func, substituted(args, known)):
+            if not is_safe(stop.func, substituted(stop.args, known)):
                 return False
             try:
                 with torch.no_grad():
-                    result = stop.func(*substituted(args, known), **substituted(kwargs, known))
+                    result = stop.func(*substituted(stop.args, known), **substituted(stop.kwargs, known))
             except Exception:
                 return False
             rows = next(tensors_in(result), None)
@@ -152,7 +156,9 @@ class Solver:
 
         others = [tuple(t.shape) for t, _ in stop.operands if t is not operand]
         is_of_dtype = bool(ABOUT_DTYPE.search(str(stop.error)))
-        specs = chain(self._as_told(path, stop), self._as_indexed(path, stop), self._failing(path, operand, others, is_of_dtype))
+        specs = chain(
+            self._as_told(path, stop), self._as_indexed(path, stop), self._failing(path, operand, others, is_of_dtype)
+        )
         return self._first(path, specs, lambda leaf: self._passes(operand, path, leaf, runs), 2)
 
     def _passes(
@@ -163,26 +169,21 @@ class Solver:
 
     def _first(
         self, path: Path, specs: Iterator[TensorSpec], check: Callable[[torch.Tensor], bool], count: int
-    ) -> list[TensorSpec]:
-        found: list[TensorSpec] = []
-        started = time.thread_time()  # of this thread alone, so that a busy machine finds no less
-        until = started + self.trace.allowance - self.trace.replaying
-        is_free = self.draft.at(path).free
+    ) -> Iterator[TensorSpec]:
+        trace, is_free = self.trace, self.draft.at(path).free
         for tried, spec in enumerate(specs):
-            if (
-                len(found) >= count
-                or tried > REPLAYS
-                or time.thread_time() > until
-                or time.monotonic() > self.trace.deadline
-            ):
-                break
+            if tried > REPLAYS or trace.replaying > trace.allowance or time.monotonic() > trace.deadline:
+                return
             if not is_free and spec.shape and self.batch not in spec.shape[:2]:
                 continue
-            is_new = self.draft.with_spec(path, spec) not in self.seen
-            if is_new and check(_drawn(spec)):
-                found.append(spec)
-        self.trace.replaying += time.thread_time() - started
-        return found
+            started = time.thread_time()  # of this thread alone, so that a busy machine finds no less
+            passes = self.draft.with_spec(path, spec) not in self.seen and check(_drawn(spec))
+            trace.replaying += time.thread_time() - started
+            if passes:
+                yield spec
+                count -= 1
+            if not count:
+                return
 
     def _keeps_batch(self, value: torch.Tensor, goal: Shape, rows: set[int], node: Draft) -> bool:
         if value.dim() == 0 or not goal:
@@ -248,7 +249,10 @@ class Solver:
         shape = tuple(int(d) for d in known.shape)
         if position is not None:
             more = int(position[1]) + 1 - int(position[2] or 0)
-            yield from (replace(known, shape=(*shape[:i], shape[i] + more, *shape[i + 1 :])) for i in reversed(range(1, len(shape))))
+            yield from (
+                replace(known, shape=(*shape[:i], shape[i] + more, *shape[i + 1 :]))
+                for i in reversed(range(1, len(shape)))
+            )
             yield from (replace(known, shape=s) for s in resized(shape, (int(position[1]) + 1,)))
         elif node.spec is None:
             yield from (stand_in(rank, self.batch, node) for rank in range(len(shape) + 1, 6))
@@ -289,11 +293,14 @@ def told_sizes(error: Exception) -> list[int]:
     return list(dict.fromkeys(n for n in map(int, SIZES_TOLD.findall(str(error))) if 0 < n <= LARGEST))
 
 
-def drafts_of_lengths(draft: Draft, error: Exception, batch: int) -> Iterator[Draft]:
-    """The drafts whose lengths are as long as what they met, where the error names both sizes."""
+def drafts_of_lengths(
+    draft: Draft, error: Exception, batch: int, paths: Iterable[Path] | None = None
+) -> Iterator[Draft]:
+    """The drafts whose lengths, those at ``paths``, are as long as what they met, where the error names both sizes."""
     told = [size for size in told_sizes(error) if size > 1]  # nothing disagrees with a dimension of one
     for path, node in draft.leaves():
-        spec = current_spec(node, batch) if is_lengths(node) else None
+        is_meant = is_lengths(node) and (paths is None or path in paths)
+        spec = current_spec(node, batch) if is_meant else None
         if spec is not None and spec.low in told:
             for size in told:
                 if size not in (spec.low, batch):
@@ -352,7 +359,3 @@ class _Pool:
 
 
 _pool = lru_cache(maxsize=8)(_Pool)
-
-
-def _unique(specs: list[TensorSpec]) -> list[TensorSpec]:
-    return list(dict.fromkeys(specs))

@@ -62,10 +62,10 @@ class Mismatch(Private):
     """An operand is not what its consumer expects, or its leaf is not known yet.
 
     Args:
-        drafts: What to feed instead, the most plausible first.
+        drafts: What to feed instead, the most plausible first; found when it is asked for.
     """
 
-    def __init__(self, drafts: list[Draft]) -> None:
+    def __init__(self, drafts: Iterator[Draft]) -> None:
         super().__init__()
         self.drafts = drafts
 
@@ -206,7 +206,7 @@ class Trace:
         return known.get(id(target))
 
     def twins(self, path: Path) -> list[Path]:
-        """The leaf, and those like it of the same sequence that are joined with it as they are: views, frames, halves."""
+        """The leaf, and those like it beside it that are joined with it as they are: views, frames, halves."""
         alike, leaf = self.copies(path), self.leaves[path]
         joins = [operation.args for operation in self.tape if operation.func in OF_SEQUENCES]
         if self.stop is not None and self.stop.func in OF_SEQUENCES:
@@ -221,6 +221,11 @@ class Trace:
         is_unknown = [path in self.stand_ins for path in (this, other)]
         shapes = [self.leaves[path].shape for path in (this, other)]
         return this[:-1] == other[:-1] and (all(is_unknown) or (not any(is_unknown) and shapes[0] == shapes[1]))
+
+    @property
+    def size(self) -> int:
+        """Bytes that the tape holds."""
+        return sum(output.numel() * output.element_size() for operation in self.tape for output in operation.outputs)
 
     def chain(self, target: torch.Tensor, path: Path) -> list[Operation]:
         """The operations between the leaf at ``path`` and ``target``."""
