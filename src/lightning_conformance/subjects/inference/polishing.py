@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from lightning_conformance.subjects.batch_nodes import TensorSpec
+from lightning_conformance.subjects.batch_nodes import LiteralSpec, TensorSpec
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.naming import refined
@@ -16,11 +16,18 @@ from lightning_conformance.subjects.inference.relations import is_lengths
 from lightning_conformance.subjects.inference.solving import current_spec
 from lightning_conformance.subjects.inference.tracing import Trace
 
+MULTIPLYING = {"mul", "rmul", "imul"}
+RESHAPING = {"to", "getitem", "unsqueeze", "view", "reshape", "expand", "expand_as", "float"}
+
 
 def polished(attempts: Attempts, best: Outcome) -> Outcome:
     """The best outcome without what it does not need, and with values that make sense; each change is run."""
     for path, key in list(_needless(best)):
         best = _if_it_runs(attempts, best, _without(best.draft, path, key))
+    for path in list(_factors(best)):
+        node = best.draft.at(path)
+        nothing = replace(node, kind="literal", literal=LiteralSpec(None), spec=None)
+        best = _if_it_runs(attempts, best, best.draft.put(path, nothing))
     for path, spec in list(_narrowed(best, attempts.batch)):
         best = _if_it_runs(attempts, best, best.draft.with_spec(path, spec))
     changes = _refinements(best, attempts.batch)
@@ -33,6 +40,22 @@ def polished(attempts: Attempts, best: Outcome) -> Outcome:
     for path, spec in changes.items():
         best = _if_it_runs(attempts, best, best.draft.with_spec(path, spec))
     return best
+
+
+def _factors(best: Outcome) -> Iterator[Path]:
+    """Parts that something is multiplied by, and that is all: weights and the like, which often may be None."""
+    paths = [path for path, node in best.draft.leaves() if node.kind == "tensor" and path in best.trace.used]
+    for path in paths[1:]:
+        mine = {id(best.trace.leaves[path])}
+        uses = set()
+        for operation in best.trace.tape:
+            if any(id(t) in mine for t in operation.inputs):
+                name = getattr(operation.func, "__name__", "").strip("_")
+                uses.add(name)
+                if name in RESHAPING:
+                    mine.update(map(id, operation.outputs))
+        if uses & MULTIPLYING and uses <= {*RESHAPING, *MULTIPLYING} and not best.draft.has_samples:
+            yield path
 
 
 def _narrowed(best: Outcome, batch: int) -> Iterator[tuple[Path, TensorSpec]]:
