@@ -123,10 +123,9 @@ class Judge:
                 question = self._question(operand, path, expectation)
                 if question in self.fruitless:
                     continue
-                specs = Solver(self.trace, self.draft, self.batch, self.seen).for_expectation(
-                    operand, path, expectation
-                )
-                drafts = (d for s in specs if (d := self._with_spec(path, s)) not in self.seen)
+                solver = Solver(self.trace, self.draft, self.batch, self.seen)
+                alike = (self._with_spec(path, spec) for spec in solver.for_expectation(operand, path, expectation))
+                drafts = (d for d in chain(alike, solver.shared(operand, path, expectation)) if d not in self.seen)
                 first = next(drafts, None)
                 if first is not None:
                     self.trace.throw(Mismatch(chain([first], drafts)))

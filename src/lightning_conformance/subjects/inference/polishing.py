@@ -15,6 +15,7 @@ from lightning_conformance.subjects.inference.naming import refined
 from lightning_conformance.subjects.inference.relations import is_lengths
 from lightning_conformance.subjects.inference.solving import current_spec
 from lightning_conformance.subjects.inference.tracing import Trace
+from lightning_conformance.subjects.inference.words import meaning_of
 
 MULTIPLYING = {"mul", "rmul", "imul"}
 RESHAPING = {"to", "getitem", "unsqueeze", "view", "reshape", "expand", "expand_as", "float"}
@@ -43,9 +44,11 @@ def polished(attempts: Attempts, best: Outcome) -> Outcome:
 
 
 def _factors(best: Outcome) -> Iterator[Path]:
-    """Parts that something is multiplied by, and that is all: weights and the like, which often may be None."""
+    """Parts that something is multiplied by, and that is all: weights, which often may be None; masks seldom are."""
     paths = [path for path, node in best.draft.leaves() if node.kind == "tensor" and path in best.trace.used]
     for path in paths[1:]:
+        if best.draft.at(path).name and meaning_of(best.draft.at(path).name) != "fraction":
+            continue
         mine = {id(best.trace.leaves[path])}
         uses = set()
         for operation in best.trace.tape:

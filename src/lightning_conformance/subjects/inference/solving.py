@@ -72,6 +72,7 @@ ABOUT_DTYPE = re.compile(
 )  # messages; where one is about sizes alone, other dtypes would not help
 POSITION = re.compile(r"index (\d+) is out of bounds(?: for dimension \d+ with size (\d+))?")
 TOLD_BY_NAME = {"mask", "attention mask", "padding mask", "flag", "timestep"}  # whatever consumes them
+SQUEEZES = {torch.squeeze, torch.Tensor.squeeze}
 MANY = 997  # values; a larger tensor repeats them, as drawing all of them would take longer than the replay
 
 
@@ -132,6 +133,21 @@ class Solver:
                     return
             if found and node.spec:
                 return
+
+    def shared(self, operand: torch.Tensor, path: Path, wanted: Expectation) -> Iterator[Draft]:
+        """Drafts in which two leaves that are joined side by side have, together, as many columns as are expected."""
+        pair = [twin for twin in self.trace.twins(path) if twin in self.trace.stand_ins]
+        goal = min(wanted.shapes, key=len)
+        if len(pair) != 2 or len(goal) != 2 or self.draft.has_samples:
+            return
+        known = [int(node.spec.shape[-1]) for _, node in self.draft.leaves() if node.spec and len(node.spec.shape) == 2]
+        widths = [width for width in dict.fromkeys([*known, *range(1, goal[1])]) if width < goal[1]]
+        for width in widths[: ALTERNATIVES * 2]:
+            specs = [TensorSpec((self.batch, width)), TensorSpec((self.batch, goal[1] - width))]
+            leaves = {twin: _drawn(spec) for twin, spec in zip(pair, specs, strict=True)}
+            value = self.trace.replayed(operand, pair[0], leaves)
+            if value is not None and tuple(value.shape) == goal:
+                yield self.draft.with_spec(pair[0], specs[0]).with_spec(pair[1], specs[1])
 
     def for_failure(self, stop: Stop, operand: torch.Tensor, path: Path) -> Iterator[TensorSpec]:
         """Leaves at ``path`` with which the operation that failed would run."""
@@ -225,10 +241,23 @@ class Solver:
         for base in [*_named_bases(node, wanted), *_bases(node.spec, wanted)]:
             if shape is not None and base is not node.spec:
                 yield replace(base, shape=shape)
+            if shape is None and reshaped:
+                yield from (replace(base, shape=s) for s in self._by_the_way(path, operand, goal))
             for candidate in preimages(goal, self.batch, reshaped, shape if base is node.spec else None):
                 if node.free and candidate and candidate[0] in (self.batch, 1):
                     yield replace(base, shape=candidate[1:])
                 yield replace(base, shape=candidate)
+
+    def _by_the_way(self, path: Path, operand: torch.Tensor, goal: Shape) -> Iterator[Shape]:
+        """What the way to the operand speaks for: a dimension of one where it squeezes; the shape of another leaf."""
+        for operation in self.trace.chain(operand, path):
+            dim = operation.args[1] if len(operation.args) > 1 else operation.kwargs.get("dim")
+            if operation.func in SQUEEZES and isinstance(dim, int) and -len(goal) - 1 <= dim <= len(goal) and dim:
+                at = dim % (len(goal) + 1)
+                yield (*goal[:at], 1, *goal[at:])
+        for _, other in self.draft.leaves():
+            if other.spec is not None and len(other.spec.shape) > len(goal):
+                yield tuple(int(d) for d in other.spec.shape)
 
     def _as_told(self, path: Path, stop: Stop) -> Iterator[TensorSpec]:
         """The sizes that the error's own message names, in the place of the leaf's."""

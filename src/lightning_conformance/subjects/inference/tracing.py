@@ -191,7 +191,11 @@ class Trace:
         Returns:
             None where some operation on the way refuses it.
         """
-        known = {id(self.leaves[twin]): leaf for twin in self.twins(path)}
+        return self.replayed(target, path, dict.fromkeys(self.twins(path), leaf))
+
+    def replayed(self, target: torch.Tensor, path: Path, leaves: dict[Path, torch.Tensor]) -> torch.Tensor | None:
+        """As :meth:`replay`, with several other leaves, of which that at ``path`` tells the way to the target."""
+        known = {id(self.leaves[twin]): leaf for twin, leaf in leaves.items()}
         try:
             with torch.no_grad():
                 for operation in self.chain(target, path):
