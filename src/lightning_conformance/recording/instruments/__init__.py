@@ -1,4 +1,4 @@
-"""What watches a run. Each subclass of :class:`Instrument` that has none itself watches every run of the ``train`` regime."""
+"""What watches a run: each subclass of `Instrument` that has none itself watches every `train` run."""
 
 from __future__ import annotations
 
