@@ -13,7 +13,7 @@ from lightning_conformance.recording.model import Place, Recording
 
 _RECURRENT = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN", "rnn_relu": "RNN"}
 # How the nodes of a graph see each other; whether a batch is one, an inferred batch does not tell.
-_OF_GRAPHS = ("matmul", "mm", "bmm", "einsum", "spmm", "index_add", "scatter_add", "index_select", "getitem")
+_OF_GRAPHS = ("matmul", "mm", "bmm", "einsum", "spmm", "index_add", "scatter_add", "index_select")
 _ATTENTION = ("multi_head_attention_forward", "scaled_dot_product_attention", "transformer_encoder_layer_fwd")
 
 
@@ -57,7 +57,7 @@ def samples_are_independent(train: Recording, ladder: Recording) -> Iterator[Fin
             cause,
             fix,
             place,
-            "advice" if train.batch_source == "inferred" and compared.operation in _OF_GRAPHS else "warning",
+            "advice" if train.batch_source == "inferred" and set(compared.line) & set(_OF_GRAPHS) else "warning",
         )
 
 

@@ -36,6 +36,7 @@ class SampleReplaced(Seen):
         changed: How many of them got another output.
         difference: The largest change of an output, relative to the outputs.
         operation: The first operation whose result for other samples differed.
+        line: All operations of its line.
         place: The user's line of that operation.
         network: The attribute that was run, where the training step calls it and not ``forward``.
         why_not: Why nothing was compared; empty where it was.
@@ -45,6 +46,7 @@ class SampleReplaced(Seen):
     changed: int = 0
     difference: float = 0.0
     operation: str = ""
+    line: tuple[str, ...] = ()
     place: Place | None = None
     network: str = ""
     why_not: str = ""

@@ -80,15 +80,18 @@ class _Results(TorchFunctionMode):
         super().__init__()
         self._n, self._places = n, places
         self.seen: list[tuple[str, Place | None, torch.Tensor]] = []
+        self.lines: dict[str, dict[str, None]] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the function, and keep what it gave."""
         result = func(*args, **(kwargs or {}))
         with suppress(Exception):
+            name, place = getattr(func, "__name__", "").strip("_"), self._places.here()
+            self.lines.setdefault(str(place), {})[name] = None
             for tensor in _tensors(result):
                 rows = _other_rows(tensor, self._n)
                 if rows is not None:
-                    self.seen.append((getattr(func, "__name__", "").strip("_"), self._places.here(), rows.clone()))
+                    self.seen.append((name, place, rows.clone()))
         return result
 
 
@@ -109,7 +112,8 @@ def _compared(first: Any, again: Any, second: Any, n: int, at: Moment) -> Sample
     if not compared:
         return SampleReplaced(at, why_not="the output of forward has no dimension for the samples of the batch")
     operation, place = _first_difference(first[1], second[1]) if changed else ("", None)
-    return SampleReplaced(at, n - 1, len(changed), largest, operation, place)
+    line = tuple(first[1].lines.get(str(place), ()))
+    return SampleReplaced(at, n - 1, len(changed), largest, operation, line, place)
 
 
 def _difference(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
