@@ -24,6 +24,10 @@ NOT_WITHOUT_BATCH = {
     "WeighsByColumn": "the search finds weights of the shape of the losses",
     "RoundTripThroughNumpy": "the search cannot follow values through NumPy",
     "WeightsThroughNumpy": "the search cannot follow values through NumPy",
+    "DrawsFromUnseededGenerator": "the search cannot follow values through NumPy",
+    "GraphFirst": "nothing tells the number of nodes from the batch size",
+    "ListOfImages": "nothing tells a list of images from one tensor of them",
+    "EmbedsTypes": "the error is met while the batch is sought, before the attributes are looked at",
 }
 
 
