@@ -256,8 +256,9 @@ class Solver:
                 at = dim % (len(goal) + 1)
                 yield (*goal[:at], 1, *goal[at:])
         for _, other in self.draft.leaves():
-            if other.spec is not None and len(other.spec.shape) > len(goal):
-                yield tuple(int(d) for d in other.spec.shape)
+            shape = tuple(int(d) for d in other.spec.shape) if other.spec is not None else ()
+            if len(shape) > len(goal) and torch.Size(shape).numel() == torch.Size(goal).numel():
+                yield shape
 
     def _as_told(self, path: Path, stop: Stop) -> Iterator[TensorSpec]:
         """The sizes that the error's own message names, in the place of the leaf's."""
