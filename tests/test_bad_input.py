@@ -220,7 +220,7 @@ def test_one_broken_module_leaves_the_others_their_verdicts(kit, items):
     kit.write("broken.py", "class Model(:\n")
     result = kit.run("--lightning-module=broken.py:Model", "--lightning-module=model.py:Model")
     outcomes = items(result)
-    assert {o for node_id, o in outcomes.items() if node_id.startswith("model.py")} == {"passed"}
+    assert {o for node_id, o in outcomes.items() if node_id.startswith("model.py")} <= {"passed", "skipped"}
     assert outcomes["broken.py:Model::cpu::training_completes"] == "failed"
 
 

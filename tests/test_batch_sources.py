@@ -70,7 +70,7 @@ def shown(kit, items):
 
     def facts(*options, batch=""):
         result = kit.run(*options, "-rP", "--tb=short", batch=batch)
-        assert set(items(result).values()) == {"passed"}, result.stdout.str()
+        assert set(items(result).values()) <= {"passed", "skipped"}, result.stdout.str()
         lines = [line.partition(": ") for line in result.outlines]
         words = ("source", "sizes", "features", "init", "loss")
         return {word: [value for name, _, value in lines if name == word] for word in words}
@@ -111,7 +111,7 @@ def test_batches_may_be_dicts_and_nested(kit, items):
     )
     spec = "{inputs: (float[4,3], bool[4]), target: float[4,1]}"
     result = kit.run("--lightning-module=model.py:Nested", "-m", "lightning_conformance", batch=spec)
-    assert set(items(result).values()) == {"passed"}
+    assert set(items(result).values()) <= {"passed", "skipped"}
 
 
 def test_a_datamodule_of_either_package_feeds_its_modules(either_kit, shown):
@@ -224,4 +224,4 @@ def test_a_batch_of_one_serves_a_module_that_takes_no_other(kit, items):
         """
     )
     result = kit.run("--lightning-module=model.py:One", "-m", "lightning_conformance", batch="float[1,3], float[1,1]")
-    assert set(items(result).values()) == {"passed"}
+    assert set(items(result).values()) <= {"passed", "skipped"}

@@ -45,7 +45,7 @@ def test_a_sound_module_gives_a_report(modules):
     assert report.passed
     assert report.failed == () and report.findings == ()
     assert [verdict.check for verdict in report.verdicts] == [each.name for each in all_checks()]
-    assert {verdict.outcome for verdict in report.verdicts} == {"passed"}
+    assert {verdict.outcome for verdict in report.verdicts} <= {"passed", "not applicable"}
     assert str(report).startswith("model:Model :: cpu: ")
     assert f"batch       {BATCH}" in str(report)
 

@@ -256,3 +256,22 @@ def test_the_own_forms_of_pytest_9(tmp_path):
     project.write_text("[tool.pytest]\nminversion = '9.0'\n")
     edit_modules(project, lambda lines: [*lines, "a.py:A"])
     assert project.read_text() == "[tool.pytest]\nminversion = '9.0'\nlightning_modules = [\n    \"a.py:A\",\n]\n"
+
+
+def test_a_module_of_the_table_is_frozen_there(kit, froze):
+    kit.write(
+        "pyproject.toml",
+        """
+        [tool.lightning-conformance]
+        environment = "cpu"  # kept
+
+        [[tool.lightning-conformance.modules]]
+        target = "model.py:Model"
+        """,
+    )
+    assert froze() == ['frozen      pyproject.toml: batch = "x: float[B,3], y: float[B,1]"']
+    text = (kit.path / "pyproject.toml").read_text()
+    assert 'target = "model.py:Model"\nbatch = "x: float[B,3], y: float[B,1]"\n' in text
+    assert "# kept" in text
+    assert "lightning_modules" not in text
+    assert froze()[0].startswith("frozen      nothing")

@@ -142,7 +142,7 @@ def test_items_are_added_to_the_users_own_tests(kit, items):
     result = kit.run("--lightning-module=model.py:Model")
     own = ["test_own.py::test_own", "test_own.py::test_numbers[1]", "test_own.py::test_numbers[2]"]
     assert list(items(result)) == [*own, *ids("model.py:Model")]
-    assert set(items(result).values()) == {"passed"}
+    assert set(items(result).values()) <= {"passed", "skipped"}
 
 
 def test_items_are_added_to_the_file_that_the_user_named(kit, items):

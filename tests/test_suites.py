@@ -65,7 +65,8 @@ def test_a_decorated_test_runs_once_a_module_environment_and_check(kit, items, m
     result = kit.run()
     assert result.ret == 0
     ids = [f"test_own.py::test_conforms[{name}-cpu-{check}]" for name in names for check in CHECKS]
-    assert items(result) == dict.fromkeys(ids, "passed")
+    assert list(items(result)) == ids
+    assert set(items(result).values()) == {"passed", "skipped"}
 
 
 def test_a_decorated_test_fails_with_the_diagnosis(either_kit, items, said):
@@ -84,7 +85,8 @@ def test_a_lambda_is_a_factory(kit, items):
     decorated(kit, "[lambda: Model(lr=0.01)]")
     result = kit.run()
     assert result.ret == 0
-    assert list(items(result).values()) == ["passed"] * len(CHECKS)
+    assert len(items(result)) == len(CHECKS)
+    assert set(items(result).values()) == {"passed", "skipped"}
 
 
 def test_two_factories_of_one_name_are_two_subjects(kit, items):
@@ -139,7 +141,8 @@ def test_an_inheriting_class_checks_its_module(either_kit, items):
     result = either_kit.run()
     assert result.ret == 0
     ids = [f"test_own.py::TestModel::test_conforms[Model-cpu-{check}]" for check in CHECKS]
-    assert items(result) == dict.fromkeys(ids, "passed")
+    assert list(items(result)) == ids
+    assert set(items(result).values()) == {"passed", "skipped"}
     assert "lr=0.05" in result.stdout.str()
 
 
@@ -182,7 +185,7 @@ def test_an_inheriting_class_takes_targets_factories_and_functions(kit, items):
     )
     result = kit.run()
     assert result.ret == 0
-    assert set(items(result).values()) == {"passed"}
+    assert set(items(result).values()) == {"passed", "skipped"}
     assert len(items(result)) == 4 * len(CHECKS) + 1
 
 
@@ -210,7 +213,7 @@ def test_an_inheriting_class_names_its_training_loss(kit, items):
         """,
     )
     result = kit.run()
-    assert set(items(result).values()) == {"passed"}
+    assert set(items(result).values()) <= {"passed", "skipped"}
 
 
 def test_an_inheriting_class_fails_with_the_diagnosis_alone(kit, items, said):

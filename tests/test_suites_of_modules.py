@@ -10,6 +10,7 @@ from lightning_conformance.checks import CHECKS
 FAULTS = list(cases("faults", "EXPECTED"))
 LEGITIMATE = list(cases("legitimate", "LEGITIMATE"))
 TRAIN_ALONE = [check.name for check in CHECKS.values() if check.regimes == ("train",)]
+OF_DEVICES = [check.name for check in CHECKS.values() if check.family == "device"]
 
 
 # What the fault looks like without a batch, where that is not what it looks like with one.
@@ -18,7 +19,10 @@ NOT_WITHOUT_BATCH = {
     "AdjacencyFirst": "nothing tells the number of nodes from the batch size",
     "LeftoverOptimizerIndex": "Lightning 2.0 meets the error while the batch is sought, with no line of the user's",
     "OldOptimizerStepSignature": "the error is met while the batch is sought, and has no line of the user's",
+    "ColumnAgainstRow": "the search finds targets of the shape of the predictions",
+    "WeighsByColumn": "the search finds weights of the shape of the losses",
     "RoundTripThroughNumpy": "the search cannot follow values through NumPy",
+    "WeightsThroughNumpy": "the search cannot follow values through NumPy",
 }
 
 
@@ -51,6 +55,14 @@ def test_legitimate_module_is_not_accused(case, batch):
     # What a batch looks like matters to the checks of the training run; the other regimes feed the same ones.
     outcome = legitimate_outcome(run(case, batch, [] if batch is given else TRAIN_ALONE))
     assert outcome.kind == "quiet", outcome.reason
+
+
+@pytest.mark.parametrize("case", LEGITIMATE, ids=lambda case: case.name)
+def test_legitimate_module_is_not_accused_where_devices_are_told_apart(case):
+    report = run(case, lambda arguments: {**arguments, "environment": "virtual"}, ["training_completes", *OF_DEVICES])
+    assert [f for f in report.findings if f.severity in ("error", "warning")] == []
+    assert report.passed
+    assert report.verdict("tensors_are_on_one_device", "virtual").outcome == "passed"
 
 
 def test_suites_are_as_large_as_they_claim():

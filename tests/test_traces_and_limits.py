@@ -145,7 +145,7 @@ def test_a_run_without_end_is_ended(kit, items, said, name):
     outcomes = items(result)
     assert outcomes["test_own.py::test_own"] == "passed"
     assert outcomes[f"model.py:{name}::cpu::training_completes"] == "failed"
-    assert {o for node_id, o in outcomes.items() if node_id.startswith("model.py:Model::")} == {"passed"}
+    assert {o for node_id, o in outcomes.items() if node_id.startswith("model.py:Model::")} <= {"passed", "skipped"}
     text = said(result)
     assert "4 seconds" in text
     assert "--lightning-timeout" in text

@@ -42,7 +42,7 @@ def check_module(
             dataloaders, or inference.
         val_batch: What ``validation_step`` takes, where it is no batch of ``training_step``: as ``batch``, without a
             LightningDataModule. None: the same, or another that is inferred where it must be.
-        environment: ``auto`` (all that are there), or names such as ``cpu`` and ``cuda``.
+        environment: ``auto`` (the CPU and every accelerator that is there), or names such as ``cpu`` and ``virtual``.
         train_loss: Name under which the module logs its training loss; empty for what its file declares,
             or ``train_loss``.
         seed: Seeds construction, batches and the run.

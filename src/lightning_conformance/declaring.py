@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from .errors import UsageError
 
 ATTRIBUTE = "lightning_conformance"
-KEYS = ("init", "batch", "config", "train_loss", "val_batch")
+KEYS = ("init", "batch", "config", "train_loss", "val_batch", "expected_failures")
 # How the module is built: no business of a subclass with a constructor of its own.
 _ABOUT_CONSTRUCTION = {"init", "config"}
 
@@ -24,6 +24,7 @@ def conformance(
     config: Any = None,
     train_loss: Any = None,
     val_batch: Any = None,
+    expected_failures: Any = None,
     **unknown: Any,
 ) -> Callable[[T], T]:
     """Say beside a LightningModule, or beside a factory of one, how it is checked.
@@ -39,9 +40,11 @@ def conformance(
         train_loss: Name under which the training loss is logged.
         val_batch: What ``validation_step`` takes, where it is no batch of ``training_step``: a batch spec, a target of
             a function, a batch, or a function.
+        expected_failures: Reasons why checks fail, by the check's name, or by ``environment::name``.
         unknown: A wrong key, told when the module is checked, not when the user's file is imported.
     """
     words = {"init": init, "batch": batch, "config": config, "train_loss": train_loss, "val_batch": val_batch}
+    words["expected_failures"] = expected_failures
     words.update(unknown)
 
     def declare(obj: T) -> T:
@@ -63,6 +66,7 @@ class Declared:
         config: A file in LightningCLI's form.
         train_loss: Name under which the training loss is logged.
         val_batch: As in ``conformance``.
+        expected_failures: As in ``conformance``.
     """
 
     init: Any = None
@@ -70,6 +74,7 @@ class Declared:
     config: Any = None
     train_loss: Any = None
     val_batch: Any = None
+    expected_failures: Any = None
 
 
 def declared(obj: Any, label: str) -> Declared:
@@ -87,6 +92,9 @@ def declared(obj: Any, label: str) -> Declared:
         found["init"] = _called(found["init"], label)
     if not isinstance(found.get("init", {}), Mapping | list | tuple | None):
         raise UsageError(f"{label}: `init` of {ATTRIBUTE} is a {type(found['init']).__name__}, not a dict.")
+    if not isinstance(found.get("expected_failures", {}), Mapping):
+        kind = type(found["expected_failures"]).__name__
+        raise UsageError(f"{label}: `expected_failures` of {ATTRIBUTE} is a {kind}, not a dict of reasons.")
     return Declared(**found)
 
 

@@ -86,6 +86,11 @@ class LightningPackage:
         """The base class of profilers."""
         return self._get("profilers.profiler.Profiler")
 
+    @property
+    def model_summary(self) -> Any:
+        """The summary of a module, which tries its ``example_input_array``."""
+        return self._get("utilities.model_summary.ModelSummary")
+
     def single_device_plugins(self) -> list[Any]:
         """Trainer plugins that keep a scheduler's environment variables (SLURM, torchrun) out of the run."""
         return [self._get("plugins.environments.LightningEnvironment")()]
@@ -117,6 +122,11 @@ class LightningPackage:
         base = getattr(self.LightningModule, name, None)
         own = vars(module).get(name)
         return own is not None or (hook is not None and hook is not base)
+
+    def gives_data(self, name: str, datamodule: Any) -> bool:
+        """Whether a LightningDataModule defines the dataloader hook ``name`` itself."""
+        hook = getattr(type(datamodule), name, None)
+        return hook is not None and hook is not getattr(self.LightningDataModule, name, None)
 
     @contextmanager
     def fresh_warning_caches(self) -> Iterator[None]:
@@ -204,6 +214,11 @@ def is_mock_optimizer(optimizer: Any) -> bool:
 def raw_optimizer(optimizer: Any) -> Any:
     """The torch optimizer behind Lightning's wrapper."""
     return getattr(optimizer, "_optimizer", optimizer)
+
+
+def set_root_device(trainer: Any, device: Any) -> None:
+    """Let a Trainer of one device use another one; every release keeps it in the strategy, under this name."""
+    trainer.strategy._root_device = device
 
 
 def move_to_device(batch: Any, device: Any) -> Any:

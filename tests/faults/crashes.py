@@ -487,7 +487,7 @@ EXPECTED = {
     "AccumulatesLossOnSelf": {
         "fault": "loss-accumulates-on-self",
         "batch": "x: float[5,8], y: int[5]<3",
-        "check": "training_completes",
+        "check": "loss_is_of_this_batch",
         "severity": "error",
         "words": ["detach"],
         "since": None,
@@ -496,7 +496,7 @@ EXPECTED = {
     "HiddenStateNotDetached": {
         "fault": "hidden-not-detached",
         "batch": "x: float[5,4], y: float[5,1]",
-        "check": "training_completes",
+        "check": "loss_is_of_this_batch",
         "severity": "error",
         "words": ["detach"],
         "since": None,
@@ -505,7 +505,7 @@ EXPECTED = {
     "HardCodedBatchSize": {
         "fault": "hard-coded-batch-size",
         "batch": "image: float[5,1,6,6], label: int[5]<3",
-        "check": "training_completes",
+        "check": "last_smaller_batch_works",
         "severity": "warning",
         "words": ["batch"],
         "since": None,

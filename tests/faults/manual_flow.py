@@ -439,7 +439,7 @@ EXPECTED = {
     "BackwardOfOneTermOnly": {
         "fault": "",
         "batch": "x: float[5,6], y: int[5]<3, aux: int[5]<2",
-        "check": "weights_update",
+        "check": "every_parameter_gets_a_gradient",
         "severity": "warning",
         "words": ["loss"],
         "since": None,

@@ -326,7 +326,7 @@ EXPECTED = {
     "UnusedAuxiliaryHead": {
         "fault": "unused-parameter",
         "batch": "x: float[5,8], y: int[5]<3",
-        "check": "weights_update",
+        "check": "every_parameter_gets_a_gradient",
         "severity": "warning",
         "words": ["loss"],
         "since": None,
@@ -335,7 +335,7 @@ EXPECTED = {
     "BranchNeverTaken": {
         "fault": "unused-parameter",
         "batch": "tokens: int[5,8]<30, label: int[5]<4",
-        "check": "weights_update",
+        "check": "every_parameter_gets_a_gradient",
         "severity": "warning",
         "words": ["loss"],
         "since": None,
@@ -344,7 +344,7 @@ EXPECTED = {
     "DetachesEncoder": {
         "fault": "graph-cut-part",
         "batch": "x: float[5,12], y: float[5,1]",
-        "check": "weights_update",
+        "check": "every_parameter_gets_a_gradient",
         "severity": "warning",
         "words": ["detach"],
         "since": None,
@@ -353,7 +353,7 @@ EXPECTED = {
     "RebuildsTensorFromFeatures": {
         "fault": "graph-cut-part",
         "batch": "image: float[5,1,8,8], label: int[5]<2",
-        "check": "weights_update",
+        "check": "every_parameter_gets_a_gradient",
         "severity": "warning",
         "words": ["loss"],
         "since": None,
@@ -362,7 +362,7 @@ EXPECTED = {
     "EncodesUnderNoGrad": {
         "fault": "forward-under-no_grad",
         "batch": "query: int[5,6]<50, document: int[5,9]<50",
-        "check": "weights_update",
+        "check": "every_parameter_gets_a_gradient",
         "severity": "warning",
         "words": ["no_grad"],
         "since": None,

@@ -400,7 +400,7 @@ EXPECTED = {
     "LayersInList": {
         "fault": "modules-in-list",
         "batch": "x: float[5,12], y: int[5]<3",
-        "check": "weights_update",
+        "check": "parameters_are_registered",
         "severity": "error",
         "words": ["ModuleList"],
         "since": None,
@@ -409,7 +409,7 @@ EXPECTED = {
     "HeadsInDict": {
         "fault": "modules-in-list",
         "batch": "{ecg: float[5,1,16], sleep: int[5]<2, stress: int[5]<2}",
-        "check": "weights_update",
+        "check": "parameters_are_registered",
         "severity": "error",
         "words": ["ModuleDict"],
         "since": None,
@@ -418,7 +418,7 @@ EXPECTED = {
     "LayerInLambda": {
         "fault": "modules-in-list",
         "batch": "x: float[5,10], y: int[5]<4",
-        "check": "weights_update",
+        "check": "parameters_are_registered",
         "severity": "error",
         "words": ["parameters"],
         "since": None,
@@ -427,7 +427,7 @@ EXPECTED = {
     "ScalesInList": {
         "fault": "modules-in-list",
         "batch": "float[5,6]",
-        "check": "weights_update",
+        "check": "parameters_are_registered",
         "severity": "error",
         "words": ["ParameterList"],
         "since": None,
@@ -436,7 +436,7 @@ EXPECTED = {
     "PlainTensorTemperature": {
         "fault": "plain-tensor-as-parameter",
         "batch": "image: float[5,9], caption: int[5,8]<30",
-        "check": "weights_update",
+        "check": "parameters_are_registered",
         "severity": "error",
         "words": ["nn.Parameter"],
         "since": None,
@@ -445,7 +445,7 @@ EXPECTED = {
     "OptimizerOverHeadOnly": {
         "fault": "param-not-in-optimizer",
         "batch": "image: float[5,1,8,8], label: int[5]<3",
-        "check": "weights_update",
+        "check": "parameters_are_in_an_optimizer",
         "severity": "error",
         "words": ["optimizer"],
         "since": None,
@@ -454,7 +454,7 @@ EXPECTED = {
     "OptimizerOverCopy": {
         "fault": "optimizer-over-copy",
         "batch": "x: float[5,8], y: float[5,1]",
-        "check": "weights_update",
+        "check": "parameters_are_in_an_optimizer",
         "severity": "error",
         "words": ["optimizer"],
         "since": None,
@@ -463,7 +463,7 @@ EXPECTED = {
     "ReplacesNetworkAfterOptimizer": {
         "fault": "optimizer-over-copy",
         "batch": "x: float[5,7], y: int[5]<2",
-        "check": "weights_update",
+        "check": "parameters_are_in_an_optimizer",
         "severity": "error",
         "words": ["optimizer"],
         "since": None,
@@ -472,7 +472,7 @@ EXPECTED = {
     "LateProjection": {
         "fault": "param-created-late",
         "batch": "x: float[5,7,4], y: int[5]<2",
-        "check": "weights_update",
+        "check": "parameters_are_in_an_optimizer",
         "severity": "error",
         "words": ["optimizer"],
         "since": None,
@@ -481,7 +481,7 @@ EXPECTED = {
     "LateCriterion": {
         "fault": "param-created-late",
         "batch": "x: float[5,9], y: int[5]<3",
-        "check": "weights_update",
+        "check": "parameters_are_in_an_optimizer",
         "severity": "error",
         "words": ["optimizer"],
         "since": None,
@@ -490,7 +490,7 @@ EXPECTED = {
     "UnfrozenButNotInOptimizer": {
         "fault": "unfreeze-not-in-optimizer",
         "batch": "x: float[5,10], y: int[5]<2",
-        "check": "weights_update",
+        "check": "parameters_are_in_an_optimizer",
         "severity": "error",
         "words": ["optimizer"],
         "since": None,
@@ -499,7 +499,7 @@ EXPECTED = {
     "OnlyWeightsNotBiases": {
         "fault": "param-not-in-optimizer",
         "batch": "x: float[5,6], y: int[5]<4",
-        "check": "weights_update",
+        "check": "parameters_are_in_an_optimizer",
         "severity": "error",
         "words": ["optimizer"],
         "since": None,
@@ -508,7 +508,7 @@ EXPECTED = {
     "HeadsInDataclass": {
         "fault": "modules-in-list",
         "batch": "x: float[5,8], y: int[5]<3",
-        "check": "weights_update",
+        "check": "parameters_are_registered",
         "severity": "error",
         "words": ["self.heads.classify.weight", "`Heads`"],
         "since": None,
@@ -517,7 +517,7 @@ EXPECTED = {
     "EncoderIsNoModule": {
         "fault": "modules-in-list",
         "batch": "x: float[5,8], y: int[5]<3",
-        "check": "weights_update",
+        "check": "parameters_are_registered",
         "severity": "error",
         "words": ["self.encoder.projection.weight", "`PlainEncoder`"],
         "since": None,
@@ -526,7 +526,7 @@ EXPECTED = {
     "ForwardOfACopy": {
         "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
-        "check": "weights_update",
+        "check": "parameters_are_registered",
         "severity": "error",
         "words": ["self.features.weight"],
         "since": None,
@@ -535,7 +535,7 @@ EXPECTED = {
     "StoredPastSetattr": {
         "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
-        "check": "weights_update",
+        "check": "parameters_are_registered",
         "severity": "error",
         "words": ["self.projection.weight"],
         "since": None,
@@ -544,7 +544,7 @@ EXPECTED = {
     "LayerOfTheFile": {
         "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
-        "check": "weights_update",
+        "check": "parameters_are_registered",
         "severity": "error",
         "words": ["SHARED.weight"],
         "since": None,
@@ -553,7 +553,7 @@ EXPECTED = {
     "LayerMadeInEachStep": {
         "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
-        "check": "weights_update",
+        "check": "parameters_are_registered",
         "severity": "error",
         "words": ["anew", "__init__"],
         "since": None,
@@ -562,7 +562,7 @@ EXPECTED = {
     "BufferThatShouldLearn": {
         "fault": "",
         "batch": "x: float[5,8], y: int[5]<3",
-        "check": "weights_update",
+        "check": "parameters_are_registered",
         "severity": "error",
         "words": ["self.prototypes", "buffer"],
         "since": None,

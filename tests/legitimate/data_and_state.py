@@ -48,11 +48,12 @@ class ReplayBuffer(IterableDataset):
         self.policy, self.length = policy, length
 
     def __iter__(self):
-        state = torch.zeros(4)
+        device = next(self.policy.parameters()).device
+        state = torch.zeros(4, device=device)
         for _ in range(self.length):
             with torch.no_grad():
                 action = int(torch.distributions.Categorical(logits=self.policy(state)).sample())
-            successor = (0.8 * state + torch.randn(4) * 0.3).roll(action)
+            successor = (0.8 * state + torch.randn(4, device=device) * 0.3).roll(action)
             yield state, action, successor.sum(), successor
             state = successor
 

@@ -165,7 +165,7 @@ class CriticEveryBatchGeneratorEverySecond(pl.LightningModule):
         self.critic = nn.Sequential(nn.Linear(6, 8), nn.Softplus(), nn.Linear(8, 1, bias=False))
 
     def gradient_penalty(self, real, fake):
-        mix = torch.rand(len(real), 1)
+        mix = torch.rand(len(real), 1, device=real.device)
         points = (mix * real + (1 - mix) * fake).requires_grad_(True)
         score = self.critic(points).sum()
         (gradient,) = torch.autograd.grad(score, points, create_graph=True)
@@ -173,7 +173,7 @@ class CriticEveryBatchGeneratorEverySecond(pl.LightningModule):
 
     def training_step(self, real, batch_idx):
         opt_g, opt_c = self.optimizers()
-        fake = self.generator(torch.randn(len(real), 3))
+        fake = self.generator(torch.randn(len(real), 3, device=self.device))
         c_loss = self.critic(fake.detach()).mean() - self.critic(real).mean()
         c_loss = c_loss + 10 * self.gradient_penalty(real, fake.detach())
         opt_c.zero_grad()

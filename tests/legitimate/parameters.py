@@ -126,7 +126,7 @@ class TeacherHiddenInList(pl.LightningModule):
         self._teacher = [teacher.eval()]
 
     def training_step(self, x, batch_idx):
-        target = self._teacher[0](x).softmax(dim=-1)
+        target = self._teacher[0].to(x.device)(x).softmax(dim=-1)
         loss = F.cross_entropy(self.student(x), target)
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss

@@ -1,8 +1,10 @@
-"""The checks: pure functions from a Recording to a Verdict, one file a family."""
+"""The checks: pure functions from a Recording to a Verdict, one file a family or topic. A new file needs no list."""
 
 from __future__ import annotations
 
-from lightning_conformance.checks import closure, completion, logging, logging_mean, loss, parameters, reproducibility
+import importlib
+import pkgutil
+
 from lightning_conformance.checks.registry import CHECKS, FAMILIES, Check, all_checks, find_check, judge, verdict_of
 from lightning_conformance.checks.verdict import (
     Finding,
@@ -12,6 +14,9 @@ from lightning_conformance.checks.verdict import (
     Severity,
     Verdict,
 )
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
     "CHECKS",
@@ -24,14 +29,7 @@ __all__ = [
     "Severity",
     "Verdict",
     "all_checks",
-    "closure",
-    "completion",
     "find_check",
     "judge",
-    "logging",
-    "logging_mean",
-    "loss",
-    "parameters",
-    "reproducibility",
     "verdict_of",
 ]

@@ -44,8 +44,6 @@ def training_completes(recording: Recording) -> Iterator[Finding]:
     ## Known problems
     What the environment lacks (a package, a download, a file, a device) proves nothing about the module: the check is
     then inconclusive, and says what to do; with `--lightning-strict` it fails.
-
-    A module that needs full batches (`drop_last=True`) fails on the smaller last batch only: a warning.
     """
     if recording.failure is not None and recording.failure.environment:
         raise _environment_lacks(recording.failure)
@@ -58,8 +56,6 @@ def training_completes(recording: Recording) -> Iterator[Finding]:
             "Give a batch: --lightning-batch 'x: float[8,16], y: int[8]<3'",
             recording.method_place("train_dataloader"),
         )
-    if recording.ragged_failure is not None:
-        yield _needs_full_batches(recording, recording.ragged_failure)
     if recording.validation_failure is not None:
         yield _validation_not_run(recording.validation_failure)
 
@@ -90,6 +86,9 @@ def _stopped(recording: Recording, failure: Failure) -> Finding:
     else:
         cause = known.cause if known else ""
         fix = known.fix if known else failure.advice
+    if failure.at is not None and failure.at.stage == "sanity" and not known:
+        cause = "Before it trains, Lightning runs a few validation batches: nothing has been trained or collected then."
+        fix = "if self.trainer.sanity_checking: return  # where the hook needs what training leaves"
     in_batch = failure.at is not None and failure.at.batch >= 0
     if in_batch and failure.stage == "fit" and recording.batch_text and not (known or failure.from_lightning):
         cause = f"The batch was {recording.batch_text} ({recording.batch_source})."
@@ -145,18 +144,9 @@ def _what_stopped(failure: Failure) -> str:
     if failure.at is None:
         return failure.message
     hook = f"in `{failure.at.hook}`, " if failure.at.hook else ""
-    when = "before training began" if failure.at.stage == "start" else failure.at.where
+    stages = {"start": "before training began", "sanity": "in the sanity check, before training began"}
+    when = stages.get(failure.at.stage, failure.at.where)
     return f"the run stopped {hook}{when}.\n{said}"
-
-
-def _needs_full_batches(recording: Recording, failure: Failure) -> Finding:
-    return Finding(
-        f"the last, smaller batch of an epoch fails: {failure.type}: {failure.message}",
-        "The batch size is fixed in the code, or kept from an earlier batch; full batches work.",
-        "Take the batch size from the batch (x.size(0)); if full batches are required, use drop_last=True.",
-        failure.place,
-        "warning",
-    )
 
 
 def _validation_not_run(failure: Failure) -> Finding:

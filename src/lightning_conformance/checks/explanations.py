@@ -21,6 +21,7 @@ class Explanation:
         stage: The only stage of a failure that it fits; empty for any.
         line: What the line that failed must mention; empty for anything.
         instead: Whether the method goes before the line that failed.
+        during: The only stages of the run that it fits; empty for any.
     """
 
     pattern: str
@@ -31,6 +32,7 @@ class Explanation:
     stage: str = ""
     line: str = ""
     instead: bool = False
+    during: tuple[str, ...] = ()
 
 
 EXPLANATIONS = (
@@ -94,6 +96,12 @@ EXPLANATIONS = (
         r"to use manual_backward, please disable automatic optimization",
         "manual_backward is for manual optimization only.",
         "Set self.automatic_optimization = False in __init__, or return the loss.",
+    ),
+    Explanation(
+        r"does not require grad and does not have a grad_fn",
+        "Lightning validates without gradients, and in inference mode outside of fit.",
+        "with torch.inference_mode(False), torch.enable_grad(): ...  # on a clone of the batch",
+        during=("sanity", "validate"),
     ),
     Explanation(
         r"does not require grad and does not have a grad_fn",
@@ -219,6 +227,8 @@ def explain(failure: Failure) -> Explanation | None:
     for known in EXPLANATIONS:
         match = re.search(known.pattern, f"{failure.type}: {failure.message}")
         if known.stage not in ("", failure.stage) or not re.search(known.line, _line(failure)):
+            continue
+        if known.during and (failure.at is None or failure.at.stage not in known.during):
             continue
         if match:
             return replace(

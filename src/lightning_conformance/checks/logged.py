@@ -61,3 +61,52 @@ def finished_epochs(recording: Recording) -> list[int]:
 def close(value: float, other: float) -> bool:
     """Whether two losses are the same, within the tolerance of a float32 mean."""
     return math.isclose(value, other, rel_tol=_TOLERANCE, abs_tol=1e-6)
+
+
+# In these hooks of the training loop self.log defaults to on_step=True, on_epoch=False.
+_BY_STEP = ("training_step", "backward", "optimizer", "zero_grad", "scheduler_step", "gradient_clipping", "_batch_")
+
+
+def by_epoch(call: LogCall) -> bool:
+    """Whether Lightning computes a value of the epoch from this call."""
+    if call.on_epoch is not None:
+        return call.on_epoch
+    return call.at.stage != "train" or not any(part in call.at.hook for part in _BY_STEP)
+
+
+def by_step(call: LogCall) -> bool:
+    """Whether each call's own value reaches the logger."""
+    return not by_epoch(call) if call.on_step is None else call.on_step
+
+
+def in_step(call: LogCall) -> bool:
+    """Whether it was made for one batch, not for an epoch."""
+    return call.at.batch >= 0 and "epoch" not in call.at.hook
+
+
+def columns(call: LogCall) -> set[str]:
+    """The names under which a call's values reach the logger."""
+    if by_epoch(call) and by_step(call):
+        return {f"{call.name}_step", f"{call.name}_epoch"}
+    return {call.name}
+
+
+def require_log_calls(recording: Recording) -> list[LogCall]:
+    """The calls of ``self.log``.
+
+    Raises:
+        NotApplicable: The module logs nothing.
+        Inconclusive: The run stopped before it could.
+    """
+    calls = [c for c in recording.all(LogCall) if c.at.stage != "sanity"]
+    if not calls and recording.failure is not None:
+        raise Inconclusive("the run stopped before anything was logged (see training_completes)")
+    if not calls:
+        raise NotApplicable("nothing is logged with self.log")
+    return calls
+
+
+def require_finished_epoch(recording: Recording) -> None:
+    """Raise Inconclusive where no epoch came to its end."""
+    if not finished_epochs(recording):
+        raise Inconclusive("the run stopped before the end of its first epoch (see training_completes)")

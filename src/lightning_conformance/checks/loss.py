@@ -9,13 +9,8 @@ from lightning_conformance.checks.logged import require_gradient_training
 from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.source import find_call, loss_name, return_place
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
-from lightning_conformance.checks.wording import count, listed, number
+from lightning_conformance.checks.wording import count, number
 from lightning_conformance.recording.model import BackwardRan, OptimizerStepped, Recording, StepRan
-
-
-def _require_automatic(recording: Recording) -> None:
-    if not recording.automatic:
-        raise NotApplicable("manual optimization: what training_step returns is not used")
 
 
 def trains_by_gradient(recording: Recording) -> bool:
@@ -26,101 +21,6 @@ def trains_by_gradient(recording: Recording) -> bool:
 def loss_steps(recording: Recording) -> list[StepRan]:
     """The steps that returned a loss tensor."""
     return [step for step in recording.steps if step.loss is not None]
-
-
-@check(family="loss", explains_crash=True)
-def loss_returned(recording: Recording) -> Iterator[Finding]:
-    """`training_step` returns the loss.
-
-    ## What it does
-    Looks at what every call of `training_step` returned: in automatic optimization it must be a tensor,
-    or a dict with the loss under the key `"loss"`.
-
-    ## Why is this bad
-    Without a returned loss the closure still runs and the optimizer still steps, but no backward pass
-    happens: nothing is learned, and Lightning gives one warning in the whole run.
-
-    ## Example
-    ```python
-    def training_step(self, batch, batch_idx):
-        loss = F.cross_entropy(self(batch[0]), batch[1])
-        self.log("train_loss", loss, on_step=False, on_epoch=True)
-    ```
-
-    ## Use instead
-    ```python
-    def training_step(self, batch, batch_idx):
-        loss = F.cross_entropy(self(batch[0]), batch[1])
-        self.log("train_loss", loss, on_step=False, on_epoch=True)
-        return loss
-    ```
-
-    ## Known problems
-    Returning None for *some* batches is Lightning's documented way to skip them; it is reported as advice.
-    Manual optimization is judged by what it does, not by what it returns.
-    """
-    _require_automatic(recording)
-    missing = [step for step in recording.steps if step.loss is None]
-    if missing and not trains_by_gradient(recording) and not _by_hand(recording):
-        raise NotApplicable("configure_optimizers returned no optimizer")
-    nothing = [step for step in missing if step.kind == "none"]
-    other = [step for step in missing if step.kind != "none"]
-    if other:
-        yield _wrong_return(recording, other[0])
-    if nothing:
-        yield _nothing_returned(recording, nothing)
-
-
-def _by_hand(recording: Recording) -> bool:
-    return any(b.in_training_step for b in recording.all(BackwardRan))
-
-
-def _nothing_returned(recording: Recording, nothing: list[StepRan]) -> Finding:
-    total, name = len(recording.steps), loss_name(recording)
-    place = recording.method_place("training_step")
-    seen = f"`training_step` returned None in {len(nothing)} of {count(total, 'step')}."
-    if len(nothing) < total:
-        cause = "Lightning skips the update of such a batch; with several processes it raises an error."
-        return Finding(seen, cause, "", place, "advice")
-    if _by_hand(recording):
-        return Finding(
-            f"{seen} It runs backward by itself, while automatic optimization is on.",
-            "A training loop made by hand: Lightning's closure runs beside it without a loss, and precision, "
-            "gradient clipping and accumulation do not apply to it.",
-            "Set self.automatic_optimization = False in __init__ (and use self.optimizers() and "
-            f"self.manual_backward({name})), or leave backward and step to Lightning and `return {name}`.",
-            place,
-        )
-    gives = return_place(recording, "training_step") != place
-    why = "The method has no `return` that gives the loss"
-    if gives:
-        why = "No `return` that gives the loss was reached, or it gave None"
-    return Finding(
-        f"{seen} No backward pass was run.",
-        f"{why}: the optimizer steps without gradients, nothing is learned.",
-        f"return {name}",
-        place,
-    )
-
-
-def _wrong_return(recording: Recording, step: StepRan) -> Finding:
-    place, name = return_place(recording, "training_step"), loss_name(recording)
-    if step.kind == "dict" and "loss" not in step.keys:
-        return Finding(
-            f"`training_step` returned a dict with the keys {listed(step.keys)}, and none is `loss`.",
-            "Automatic optimization takes the loss from the key `loss`; Lightning refuses any other dict.",
-            f'return {{"loss": {name}, ...}}',
-            place,
-        )
-    kind = step.loss_type if step.kind == "dict" else step.kind
-    if kind in ("coroutine", "generator"):
-        place = recording.method_place("training_step")
-    return Finding(
-        f"`training_step` returned a {kind} as its loss in {step.at.where}.",
-        "Automatic optimization needs a tensor, or a dict with a tensor under the key `loss`.",
-        f"return {name}  # a tensor of one element, with its graph",
-        place,
-    )
 
 
 @check(family="loss", explains_crash=True)

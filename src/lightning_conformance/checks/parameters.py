@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 
-from lightning_conformance.checks.parameters_hidden import unregistered
+from lightning_conformance.checks.parameters_causes import alive, by_cause
+from lightning_conformance.checks.parameters_hidden import hidden_leaves
 from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.source import (
     find_call,
@@ -23,22 +23,10 @@ from lightning_conformance.recording.model import (
     ParameterFacts,
     Place,
     Recording,
+    UnregisteredLeaf,
 )
 
 _ENOUGH_BATCHES = 3
-_CUTS = (
-    "detach",
-    "detach_",
-    "numpy",
-    "item",
-    "no_grad",
-    "inference_mode",
-    "tensor",
-    "as_tensor",
-    "from_numpy",
-    "round",
-)
-_FLAT = ("round", "floor", "ceil", "trunc", "sign")
 _CLEARING = ("zero_grad", "clip_gradients", "clip_grad_norm_", "clip_grad_value_", "zero_", "fill_")
 _AROUND_STEP = (
     "on_before_optimizer_step",
@@ -49,36 +37,52 @@ _AROUND_STEP = (
 )
 
 
-@check(family="parameters", depends_on_guess=True)
+@check(
+    family="parameters",
+    depends_on_guess=True,
+    caused_by=(
+        "loss_returned",
+        "loss_requires_grad",
+        "closure_executed",
+        "parameters_are_registered",
+        "parameters_are_in_an_optimizer",
+    ),
+)
 def weights_update(recording: Recording) -> Iterator[Finding]:
     """The trainable parameters change over the run.
 
     ## What it does
-    Compares the exact value of every parameter before and after the run, and says of each that did not
-    change why: no gradient, a zero gradient, in no optimizer, learning rate 0, or not registered at all.
+    Compares the exact value of every parameter before and after the run, and says why those that get a gradient did
+    not change: in no optimizer, never stepped, a gradient that was cleared, a learning rate of 0.
 
     ## Why is this bad
-    Layers kept in a plain list, parameters left out of the optimizer or created after it never learn; the loss
-    still goes down a little, and nothing is said.
+    What does not change does not learn. Other layers make up for it, the loss still goes down a little, and nothing
+    is said.
 
     ## Example
     ```python
-    self.layers = [nn.Linear(8, 8) for _ in range(3)]
+    opt.zero_grad()
+    self.manual_backward(loss)
+    opt.zero_grad()
+    opt.step()
     ```
 
     ## Use instead
     ```python
-    self.layers = nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
+    opt.zero_grad()
+    self.manual_backward(loss)
+    opt.step()
     ```
 
     ## Known problems
-    A parameter that takes no part in the loss is a warning: it may belong to another mode of the module.
-    Freeze what is not meant to learn with `requires_grad_(False)`.
+    Parameters that get no gradient while others learn are the business of `every_parameter_gets_a_gradient`.
     """
     finished = len(list(recording.all(BatchFacts)))
     if recording.failure is not None and finished < _ENOUGH_BATCHES:
         raise Inconclusive(f"the run stopped after {count(finished, 'batch', 'batches')} (see training_completes)")
-    yield from unregistered(recording)
+    hidden = list(hidden_leaves(recording, learning=False))
+    if hidden:
+        yield _hidden(hidden)
     trainable = recording.trainable
     if not trainable:
         if recording.unregistered:
@@ -87,8 +91,19 @@ def weights_update(recording: Recording) -> Iterator[Finding]:
     if not any(p.changed for p in trainable):
         yield from _nothing_changed(recording)
         return
-    for cause, members in _by_cause(recording):
-        yield _unchanged(recording, cause, members)
+    for cause, members in by_cause(recording, (p for p in trainable if not p.changed)):
+        if cause in _ERRORS or cause == "too small":
+            yield _unchanged(recording, cause, members)
+
+
+def _hidden(leaves: list[UnregisteredLeaf]) -> Finding:
+    found = listed(leaf.where for leaf in leaves if leaf.where) or "outside of the module"
+    return Finding(
+        f"{count(len(leaves), 'tensor')} that the loss differentiates did not change: {found}.",
+        "They are not registered, so that no optimizer holds them (see parameters_are_registered).",
+        "Register them: nn.Module, nn.ModuleList, nn.Parameter as attributes of self.",
+        leaves[0].place,
+    )
 
 
 def _nothing_changed(recording: Recording) -> Iterator[Finding]:
@@ -169,47 +184,6 @@ def _why_nothing(recording: Recording) -> tuple[str, str, Place | None]:
     )
 
 
-def _rates(recording: Recording, parameter: ParameterFacts) -> list[float]:
-    """The learning rates of the steps of its optimizers; groups cannot be told apart, so all of them."""
-    return [
-        rate
-        for step in recording.all(OptimizerStepped)
-        if step.optimizer in parameter.optimizers
-        for rate in step.learning_rates
-    ]
-
-
-def _had_gradient(recording: Recording, parameter: ParameterFacts) -> bool:
-    steps = [s for s in recording.all(OptimizerStepped) if s.optimizer in parameter.optimizers]
-    return any(s.nonzero for s in steps)
-
-
-def _classify(recording: Recording, parameter: ParameterFacts) -> str:
-    if parameter.switched_off:
-        return "switched off"
-    if parameter.gradient == "nonzero":
-        if not parameter.optimizers:
-            return "late" if parameter.late else "no optimizer"
-        rates = _rates(recording, parameter)
-        if not rates:
-            return "not stepped"
-        if not _had_gradient(recording, parameter):
-            return "cleared"
-        return "rate zero" if 0.0 in rates else "too small"
-    if parameter.gradient == "zero":
-        return "zero gradient"
-    if parameter.in_graph:
-        return "no optimizer" if not parameter.optimizers else "not differentiated"
-    return "cut off" if parameter.ran else "unused"
-
-
-def _by_cause(recording: Recording) -> Iterator[tuple[str, list[ParameterFacts]]]:
-    still = [p for p in recording.trainable if not p.changed]
-    keyed = sorted(((_classify(recording, p), p) for p in still), key=lambda pair: pair[0])
-    for cause, pairs in groupby(keyed, key=lambda pair: pair[0]):
-        yield cause, [p for _, p in pairs]
-
-
 _ERRORS: dict[str, tuple[str, str]] = {
     "switched off": (
         "They required a gradient at first, and requires_grad was switched off during the run before they had changed: "
@@ -217,11 +191,11 @@ _ERRORS: dict[str, tuple[str, str]] = {
         "self.untoggle_optimizer(opt)  # at the end of its part of training_step",
     ),
     "no optimizer": (
-        "They get a gradient and are in no optimizer.",
-        "torch.optim.{optimizer}(self.parameters(), ...)  # or freeze them: requires_grad_(False)",
+        "They get a gradient and are in no optimizer (see parameters_are_in_an_optimizer).",
+        "torch.optim.Adam(self.parameters(), ...)",
     ),
     "late": (
-        "They get a gradient and are in no optimizer: they were created after configure_optimizers had run.",
+        "They get a gradient and are in no optimizer: they are younger than it (see parameters_are_in_an_optimizer).",
         "Create them in __init__, setup or configure_model.",
     ),
     "not stepped": (
@@ -237,55 +211,20 @@ _ERRORS: dict[str, tuple[str, str]] = {
         "Give their parameter group a learning rate above 0, or freeze them: requires_grad_(False)",
     ),
 }
-_WARNINGS: dict[str, tuple[str, str]] = {
-    "too small": (
-        "They get a gradient and are stepped, and their values do not change: the update is below the precision.",
-        "Give their parameter group a larger learning rate.",
-    ),
-    "zero gradient": (
-        "They take part in the loss, and their gradient was exactly zero in every step.",
-        "Look for a dead activation, a multiplication by zero, a rounding, or a softmax over one element between them "
-        "and the loss.",
-    ),
-    "not differentiated": (
-        "The loss reaches them, and no backward pass gave them a gradient.",
-        "Backward on the whole loss.",
-    ),
-    "cut off": (
-        "Their module ran in training_step, but the loss does not reach them: detach(), no_grad, NumPy, or a result "
-        "that is not used.",
-        "Remove the cut, or freeze them: requires_grad_(False)",
-    ),
-    "unused": (
-        "Their module did not run in training_step: they take no part in the loss. With several processes (ddp) "
-        "this is an error.",
-        "Remove them, use them, or freeze them: requires_grad_(False)",
-    ),
-}
+_TOO_SMALL = (
+    "They get a gradient and are stepped, and their values do not change: the update is below the precision.",
+    "Give their parameter group a larger learning rate.",
+)
 
 
 def _unchanged(recording: Recording, cause: str, members: list[ParameterFacts]) -> Finding:
-    severe = cause in _ERRORS
-    text, fix = (_ERRORS if severe else _WARNINGS)[cause]
-    fix = fix.replace("{optimizer}", recording.optimizers[0].name if recording.optimizers else "Adam")
-    place = _place(recording, cause, members[0])
-    severity: Severity = "error" if severe else "warning"
-    if cause in ("zero gradient", "too small") and all(_alive(recording, p) for p in members):
-        severity = "advice"
+    text, fix = _ERRORS.get(cause, _TOO_SMALL)
+    severity: Severity = "error"
+    if cause == "too small":
+        severity = "advice" if all(alive(recording, p) for p in members) else "warning"
     total = len(recording.trainable)
     seen = f"{len(members)} of {count(total, 'trainable parameter')} did not change: {listed(p.name for p in members)}."
-    if not severe and recording.batch_source == "inferred":
-        text += f" The batch was inferred ({recording.batch_text}); with your data it may be otherwise."
-    return Finding(seen, text, fix, place, severity)
-
-
-def _alive(recording: Recording, parameter: ParameterFacts) -> bool:
-    """Whether another parameter of the same layer learns: then the loss just does not depend on this one.
-
-    A bias before BatchNorm, or one that cancels in a difference, has no gradient but rounding errors.
-    """
-    layer = parameter.name.rpartition(".")[0]
-    return any(p.changed and p.name.rpartition(".")[0] == layer for p in recording.parameters)
+    return Finding(seen, text, fix, _place(recording, cause, members[0]), severity)
 
 
 def _place(recording: Recording, cause: str, member: ParameterFacts) -> Place | None:
@@ -293,10 +232,6 @@ def _place(recording: Recording, cause: str, member: ParameterFacts) -> Place | 
         return optimizer_place(recording, {o.name for o in recording.optimizers}) or member.place
     if cause == "switched off":
         return find_call(recording, step_methods(recording), {"toggle_optimizer", "toggle_model"}) or member.place
-    if cause == "cut off":
-        return find_call(recording, step_methods(recording), _CUTS) or member.place
-    if cause == "zero gradient":
-        return find_call(recording, step_methods(recording), _FLAT) or member.place
     if cause == "cleared":
         return find_call(recording, _AROUND_STEP, _CLEARING) or member.place
     if cause == "not stepped":

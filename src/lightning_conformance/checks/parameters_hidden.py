@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from itertools import groupby
 
-from lightning_conformance.checks.source import find_call, find_name, step_methods
-from lightning_conformance.checks.verdict import Finding
+from lightning_conformance.checks.registry import check
+from lightning_conformance.checks.source import find_call, find_name, line_of, method_tree, step_methods
+from lightning_conformance.checks.verdict import Finding, NotApplicable
 from lightning_conformance.checks.wording import count, listed
 from lightning_conformance.recording.model import Recording, UnregisteredLeaf
 
@@ -14,15 +16,84 @@ _MAKERS = (
     *(f"{kind}{n}d" for kind in ("Conv", "ConvTranspose", "BatchNorm") for n in (1, 2, 3)),
     *("Linear", "LazyLinear", "Bilinear", "Embedding", "LayerNorm", "RNN", "LSTM", "GRU", "Parameter", "Sequential"),
 )
+_CONVERSIONS = ("to", "cuda", "cpu", "float", "half", "double", "bfloat16", "type", "type_as")
 
 
-def unregistered(recording: Recording) -> Iterator[Finding]:
-    """Findings on what the loss differentiates and the module does not know, line by line."""
-    # A buffer that is updated by hand, or by an optimizer, is in the right place.
-    learning = [x for x in recording.unregistered if x.container == "buffer" and (x.optimized or x.changed)]
-    hidden = [leaf for leaf in recording.unregistered if (leaf.is_parameter or leaf.where) and leaf not in learning]
-    for _, group in groupby(hidden, key=lambda leaf: (leaf.place, leaf.optimized or leaf.changed)):
-        yield _hidden(recording, list(group))
+@check(family="parameters", since="0.2.0", depends_on_guess=True)
+def parameters_are_registered(recording: Recording) -> Iterator[Finding]:
+    """What the loss differentiates is a parameter of the module.
+
+    ## What it does
+    Follows the loss back to the tensors that it is computed from, and looks whether `named_parameters()` knows them.
+    Reads where `nn.Parameter(...)` is converted before it is assigned.
+
+    ## Why is this bad
+    Layers in a plain list or dict, tensors with `requires_grad=True` and parameters that went through `.to(...)` are no
+    parameters: `self.parameters()` leaves them out of the optimizer, `state_dict()` out of the checkpoint, and they
+    stay where they are when the module moves to a GPU.
+
+    ## Example
+    ```python
+    self.layers = [nn.Linear(8, 8) for _ in range(3)]
+    self.scale = nn.Parameter(torch.ones(8)).to(device)
+    ```
+
+    ## Use instead
+    ```python
+    self.layers = nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
+    self.scale = nn.Parameter(torch.ones(8, device=device))
+    ```
+
+    ## Known problems
+    A tensor that is made anew in each step (an adversarial input) is none of this, and a frozen teacher that is kept in
+    a list on purpose is not differentiated. What an optimizer updates all the same is a warning.
+    """
+    if not recording.parameters and not recording.unregistered:
+        raise NotApplicable("the module has no parameter, and the loss reaches none")
+    for learns in (False, True):
+        leaves = hidden_leaves(recording, learning=learns)
+        for _, group in groupby(leaves, key=lambda leaf: leaf.place):
+            yield _hidden(recording, list(group))
+    yield from converted_parameters(recording)
+
+
+def hidden_leaves(recording: Recording, *, learning: bool) -> Iterator[UnregisteredLeaf]:
+    """What the loss differentiates and the module does not know; whether something updates it all the same."""
+    for leaf in recording.unregistered:
+        learns = leaf.optimized or leaf.changed
+        # A buffer that is updated by hand, or by an optimizer, is in the right place.
+        in_place = leaf.container == "buffer" and learns
+        if (leaf.is_parameter or leaf.where) and not in_place and learns == learning:
+            yield leaf
+
+
+def converted_parameters(recording: Recording) -> Iterator[Finding]:
+    """Parameters that are converted before they are assigned: on this device that may change nothing."""
+    known = {p.name for p in recording.parameters}
+    for method in recording.methods.values():
+        tree = method_tree(method)
+        for node in ast.walk(tree) if tree else ():
+            if isinstance(node, ast.Assign) and (name := _converted(node)) in known:
+                yield Finding(
+                    f"`self.{name}` is a parameter here only because the conversion changed nothing: where it does, "
+                    "it is a plain tensor.",
+                    "`.to(...)`, `.cuda()` and the like return a new tensor that is computed from the parameter, and "
+                    "that self.parameters() does not hold; on the CPU they may return the parameter itself.",
+                    f"self.{name} = nn.Parameter(tensor.to(...))  # convert first, then make the parameter",
+                    line_of(method, node),
+                    "warning",
+                )
+
+
+def _converted(node: ast.Assign) -> str:
+    """The attribute of self that is assigned a converted ``nn.Parameter``; empty if none is."""
+    target, value = node.targets[0], node.value
+    is_own = isinstance(target, ast.Attribute) and getattr(target.value, "id", "") == "self"
+    if not is_own or not isinstance(value, ast.Call) or getattr(value.func, "attr", "") not in _CONVERSIONS:
+        return ""
+    inner = value.func.value if isinstance(value.func, ast.Attribute) else None
+    made = isinstance(inner, ast.Call) and ast.unparse(inner.func).rpartition(".")[2] == "Parameter"
+    return str(getattr(target, "attr", "")) if made else ""
 
 
 def _hidden(recording: Recording, leaves: list[UnregisteredLeaf]) -> Finding:
@@ -55,6 +126,11 @@ def _hidden(recording: Recording, leaves: list[UnregisteredLeaf]) -> Finding:
 def _why_hidden(leaf: UnregisteredLeaf) -> tuple[str, str]:
     if leaf.container == "buffer":
         return "A buffer is no parameter, whether it requires a gradient or not", "nn.Parameter(...)"
+    if leaf.container == "computed":
+        return (
+            "`.to(...)`, or an operation, on an nn.Parameter gives a plain tensor that is computed from it",
+            f"{leaf.where} = nn.Parameter(tensor.to(...))  # convert first, then make the parameter",
+        )
     if not leaf.is_parameter:
         return "A plain tensor with requires_grad=True is no parameter", "nn.Parameter(...)"
     if leaf.container in ("list", "tuple", "dict"):

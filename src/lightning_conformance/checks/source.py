@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection, Iterable, Iterator
 
 from lightning_conformance.recording.model import MethodSource, Place, Recording
@@ -64,14 +65,19 @@ def loss_name(recording: Recording, method: str = "training_step") -> str:
     return max(stored, key=lambda n: (n.lineno, n.col_offset)).id if stored else "loss"
 
 
-def find_call(recording: Recording, methods: Iterable[str], names: Collection[str]) -> Place | None:
-    """The first call of a function or method with one of the names, in the first of the methods that has one."""
+def find_call(recording: Recording, methods: Iterable[str], names: Collection[str], receiver: str = "") -> Place | None:
+    """The first call of a function or method with one of the names, in the first of the methods that has one.
+
+    Args:
+        receiver: An attribute of ``self`` that the method must be called on, or that must be what is called.
+    """
     for method in methods:
         source = recording.methods.get(method)
         tree = method_tree(source) if source else None
         if source is None or tree is None:
             continue
         calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and _called(n) in names]
+        calls = [n for n in calls if not receiver or f"self.{receiver}" in ast.unparse(n.func)]
         if calls:
             return line_of(source, min(calls, key=lambda n: (n.lineno, n.col_offset)))
     return None
@@ -80,6 +86,33 @@ def find_call(recording: Recording, methods: Iterable[str], names: Collection[st
 def _called(node: ast.Call) -> str:
     function = node.func
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def mentions(recording: Recording, attribute: str, followed_by: str) -> bool:
+    """Whether a method has a line with the attribute of ``self``, and a pattern after it."""
+    pattern = re.compile(rf"self\.{re.escape(attribute)}\b[^\n]*(?:{followed_by})")
+    return any(pattern.search(method.text) for method in recording.methods.values())
+
+
+def reads_whole(recording: Recording, methods: Collection[str], attribute: str) -> Place | None:
+    """Where the methods, or helpers that they name, read an attribute of ``self`` not only to add to it or slice it."""
+    for name in sorted(_mentioned(recording, set(methods)), key=lambda n: n not in methods):
+        method = recording.methods.get(name)
+        tree = method_tree(method) if method and not name.endswith("_step") else None
+        if method is None or tree is None:
+            continue
+        for node in ast.walk(tree):
+            for child in ast.iter_child_nodes(node):
+                is_read = isinstance(child, ast.Attribute) and isinstance(child.ctx, ast.Load)
+                if is_read and _is_self_attribute(child, {attribute}) and not _adds_or_slices(node):
+                    return line_of(method, child)  # type: ignore[arg-type]
+    return None
+
+
+def _adds_or_slices(parent: ast.AST) -> bool:
+    if isinstance(parent, ast.Attribute):
+        return parent.attr in ("append", "extend", "update", "setdefault", "clear", "insert")
+    return isinstance(parent, ast.Subscript) and isinstance(parent.slice, (ast.Slice, ast.UnaryOp))
 
 
 def find_attribute_assignment(
@@ -152,6 +185,16 @@ def find_cleared(recording: Recording, methods: Iterable[str]) -> Place | None:
         for node in ast.walk(tree) if tree else ():
             if source and isinstance(node, ast.Assign) and getattr(node.targets[0], "attr", "") == "grad":
                 return line_of(source, node)
+    return None
+
+
+def find_assignment(recording: Recording, attribute: str) -> Place | None:
+    """The first line of the methods that assigns an attribute of that name, of any object."""
+    for method in recording.methods.values():
+        tree = method_tree(method)
+        for node in ast.walk(tree) if tree else ():
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "attr", "") == attribute:
+                return line_of(method, node)
     return None
 
 

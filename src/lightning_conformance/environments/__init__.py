@@ -6,9 +6,10 @@ import difflib
 from collections.abc import Iterable
 
 from lightning_conformance.environments.base import Cpu, Cuda, Environment, Mps
+from lightning_conformance.environments.virtual import Virtual
 from lightning_conformance.errors import UsageError
 
-ENVIRONMENTS: dict[str, Environment] = {e.name: e for e in (Cpu(), Cuda(), Mps())}
+ENVIRONMENTS: dict[str, Environment] = {e.name: e for e in (Cpu(), Virtual(), Cuda(), Mps())}
 
 
 def check_names(words: Iterable[str]) -> list[str]:
@@ -30,7 +31,7 @@ def check_names(words: Iterable[str]) -> list[str]:
 
 
 def select(words: Iterable[str]) -> list[Environment]:
-    """The environments that the user's words choose; ``auto`` is every one that is there.
+    """The environments that the user's words choose; ``auto`` is every real one that is there.
 
     Raises:
         UsageError: An unknown name, or a named environment that is not there.
@@ -38,7 +39,8 @@ def select(words: Iterable[str]) -> list[Environment]:
     chosen: dict[str, Environment] = {}
     for name in check_names(words):
         if name == "auto":
-            chosen.update((e.name, e) for e in ENVIRONMENTS.values() if e.unavailable() is None)
+            there = (e for e in ENVIRONMENTS.values() if e.automatic and e.unavailable() is None)
+            chosen.update((e.name, e) for e in there)
             continue
         reason = ENVIRONMENTS[name].unavailable()
         if reason is not None:
@@ -47,4 +49,4 @@ def select(words: Iterable[str]) -> list[Environment]:
     return list(chosen.values())
 
 
-__all__ = ["ENVIRONMENTS", "Cpu", "Cuda", "Environment", "Mps", "check_names", "select"]
+__all__ = ["ENVIRONMENTS", "Cpu", "Cuda", "Environment", "Mps", "Virtual", "check_names", "select"]

@@ -14,6 +14,11 @@ class Environment(Protocol):
         """Short name, as in node ids and options."""
         ...
 
+    @property
+    def automatic(self) -> bool:
+        """Whether ``auto`` chooses it where it is there."""
+        ...
+
     def unavailable(self) -> str | None:
         """Why the environment is not there; None where it is."""
         ...
@@ -32,6 +37,7 @@ class Cpu:
     """One process on the CPU, in float32."""
 
     name: str = "cpu"
+    automatic: bool = True
 
     def unavailable(self) -> str | None:
         """The CPU is always there."""
@@ -53,6 +59,7 @@ class Cuda:
     """One process on the first CUDA device."""
 
     name: str = "cuda"
+    automatic: bool = True
 
     def unavailable(self) -> str | None:
         """Why no CUDA device can be used."""
@@ -78,6 +85,7 @@ class Mps:
     """One process on Apple's GPU."""
 
     name: str = "mps"
+    automatic: bool = True
 
     def unavailable(self) -> str | None:
         """Why MPS cannot be used."""

@@ -12,10 +12,10 @@ from lightning_conformance.plugin.collection import (
 )
 from lightning_conformance.plugin.distribution import (
     pytest_configure_node,
-    pytest_sessionfinish,
     pytest_testnodedown,
     pytest_xdist_make_scheduler,
 )
+from lightning_conformance.plugin.finishing import pytest_sessionfinish
 from lightning_conformance.plugin.fixtures import (
     lightning_batch,
     lightning_check,

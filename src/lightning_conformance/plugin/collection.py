@@ -16,6 +16,7 @@ from lightning_conformance.plugin.suite import conforms, suite_subjects
 
 if TYPE_CHECKING:
     from lightning_conformance.environments import Environment
+    from lightning_conformance.plugin.settings import Choice
     from lightning_conformance.subjects.subject import Subject
 
 GROUP_PREFIX = "lightning:"
@@ -36,12 +37,26 @@ def pytest_collection(session: pytest.Session) -> None:
     try:
         for subject in state.subjects:
             _check(subject)
+            _check_choice(state.choice(subject))
         _check_node_ids(state)
     except UsageError as error:
         # A worker that ends here looks like a crash; the controller resolves the same words and reports them.
         if not is_worker(session.config):
             raise pytest.UsageError(str(error)) from None
         state.subjects.clear()
+
+
+def _check_choice(choice: Choice) -> None:
+    """See that each word names a check.
+
+    Raises:
+        UsageError: One does not.
+    """
+    from lightning_conformance.checks import find_check
+
+    choice.names()
+    for name in choice.expect:
+        find_check(name.rpartition("::")[2])
 
 
 def _check_node_ids(state: State) -> None:
@@ -104,24 +119,24 @@ class SubjectCollector(pytest.Collector):
 class EnvironmentCollector(pytest.Collector):
     """A module under test in one environment."""
 
+    subject: Subject
     environment: Environment
 
     @classmethod
     def of(cls, parent: SubjectCollector, environment: Environment) -> EnvironmentCollector:
         """A collector of the checks in an environment."""
         node: EnvironmentCollector = cls.from_parent(parent, name=environment.name)
-        node.environment = environment
+        node.subject, node.environment = parent.subject, environment
         return node
 
     def collect(self) -> Iterator[ConformanceItem]:
-        """One item for each check that was not left out by a node id on the command line."""
-        from lightning_conformance.checks import all_checks
-
-        only = state_of(self.config).settings.only
-        for check in all_checks():
-            node_id = f"{self.nodeid}::{check.name}"
+        """One item for each chosen check that was not left out by a node id on the command line."""
+        state = state_of(self.config)
+        only = state.settings.only
+        for name in state.choice(self.subject).names():
+            node_id = f"{self.nodeid}::{name}"
             if not only or any(f"{node_id}::".startswith(f"{prefix}::") for prefix in only):
-                yield ConformanceItem.from_parent(self, name=check.name, callobj=conforms)
+                yield ConformanceItem.from_parent(self, name=name, callobj=conforms)
 
 
 class ConformanceItem(pytest.Function):
@@ -164,6 +179,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         own = [state.known(subject) for subject in suite_subjects(metafunc)]
         for subject in own:
             _check(subject)
+            _check_choice(state.choice(subject))
         cells = list(_cells(state, own or state.subjects, names))
     except UsageError as error:
         raise pytest.Collector.CollectError(str(error)) from None
@@ -174,8 +190,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _cells(state: State, subjects: list[Subject], names: list[str]) -> Iterator[Any]:
-    from lightning_conformance.checks import all_checks
-
     with_check = "lightning_check" in names
     for subject in subjects:
         short = subject.label.rpartition(":")[2]
@@ -184,15 +198,11 @@ def _cells(state: State, subjects: list[Subject], names: list[str]) -> Iterator[
             marks = [pytest.mark.xdist_group(group_name(subject, environment))]
             if with_check:
                 marks.append(getattr(pytest.mark, MARKER))
-            for check in all_checks() if with_check else [None]:
+            for check in state.choice(subject).names() if with_check else [""]:
                 values = {
                     "lightning_subject": subject,
                     "lightning_environment": environment,
-                    "lightning_check": check.name if check else None,
+                    "lightning_check": check or None,
                 }
-                parts = [
-                    short,
-                    environment.name if "lightning_environment" in names else "",
-                    check.name if check else "",
-                ]
+                parts = [short, environment.name if "lightning_environment" in names else "", check]
                 yield pytest.param(*(values[n] for n in names), marks=marks, id="-".join(filter(None, parts)))

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,33 @@ def edit_modules(file: Path, edit: Edit) -> None:
     changed = _edited_toml(text, file, edit) if file.suffix == ".toml" else _edited_ini(text, file, edit)
     if changed != text:
         _replace(file, changed.replace("\n", newline))
+
+
+def edit_tables(file: Path, said: Mapping[int, Mapping[str, str]]) -> None:
+    """Add keys to tables of modules in ``pyproject.toml``; all or nothing.
+
+    Args:
+        said: The keys to add, by the place of the table among ``[[tool.lightning-conformance.modules]]``.
+
+    Raises:
+        UsageError: The file cannot be read or written.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        with file.open(encoding="utf-8", newline="") as stream:
+            before = stream.read()
+        document: Any = tomlkit.parse(before)
+        tables = document["tool"]["lightning-conformance"]["modules"]
+        for number, words in said.items():
+            for key, value in words.items():
+                tables[number][key] = _toml_string(value)
+        changed = tomlkit.dumps(document)
+        tomlkit.parse(changed)
+    except (OSError, UnicodeError, TOMLKitError, KeyError, TypeError) as error:
+        raise UsageError(f"{file} cannot be edited: {error}") from None
+    _replace(file, changed)
 
 
 def _replace(file: Path, text: str) -> None:

@@ -95,9 +95,8 @@ def shared_folder(config: pytest.Config) -> Path | None:
     return Path(folder) if folder else None
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def hand_on(config: pytest.Config) -> None:
     """Hand on how often each recording was made, and remove the shared folder."""
-    config = session.config
     state = config.stash.get(state_key, None)
     made = state.store.made if state is not None and "store" in vars(state) else {}
     if is_worker(config):

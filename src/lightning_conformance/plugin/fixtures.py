@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lightning_conformance.errors import SubjectError
-from lightning_conformance.plugin.outcomes import ConformanceFailure, verdict_key
-from lightning_conformance.plugin.state import state_of
+from lightning_conformance.plugin.known import known_reason, without_known
+from lightning_conformance.plugin.outcomes import ConformanceFailure, payload, verdict_key
+from lightning_conformance.plugin.state import State, state_of
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from lightning_conformance.recording.run import Recordings
     from lightning_conformance.subjects.subject import Subject
 
+# What JUnit XML tells of an item.
+_PROPERTIES = ("subject", "environment", "check", "family", "outcome")
 default_batch_key = pytest.StashKey[Any]()
 
 
@@ -126,11 +129,14 @@ class BoundCheck:
 
     name: str
     recordings: Recordings
-    strict: bool
+    state: State
+    expected: str | None
     node: Any
 
     def __call__(self, *_: Any) -> None:
         """Pass, fail with the diagnosis, or skip where the check does not apply or could not look.
+
+        A failure that is expected, or known from the baseline, is reported as such (xfail).
 
         Raises:
             ConformanceFailure: The check failed.
@@ -138,20 +144,37 @@ class BoundCheck:
         __tracebackhide__ = True
         from lightning_conformance.checks import find_check, verdict_of
 
-        verdict = verdict_of(find_check(self.name), self.recordings, strict=self.strict)
-        self.node.stash[verdict_key] = (verdict, self.recordings())
+        strict = self.state.settings.strict
+        verdict = verdict_of(find_check(self.name), self.recordings, strict=strict)
+        data = payload(verdict, self.recordings(), self.state.settings)
+        waived = self.expected if self.expected is not None else known_reason(data, self.state)
+        if verdict.failed and waived is not None:
+            data["expected"] = waived
+        verdict = without_known(verdict, data, self.state) if verdict.failed and waived is None else verdict
+        self.node.stash[verdict_key] = (verdict, data)
+        self.node.user_properties.extend((f"lightning_{key}", data[key]) for key in _PROPERTIES)
         if verdict.failed:
+            if waived is not None:
+                pytest.xfail(waived)
             raise ConformanceFailure(verdict)
         if verdict.outcome != "passed":
             pytest.skip(f"{verdict.outcome}: {verdict.reason}")
+        if self.expected is not None:
+            pytest.fail(f"[XPASS(strict)] it passes, and is expected to fail: {self.expected}", pytrace=False)
 
 
 @pytest.fixture
-def lightning_check(request: pytest.FixtureRequest, lightning_recordings: Recordings) -> BoundCheck:
+def lightning_check(
+    request: pytest.FixtureRequest,
+    lightning_subject: Subject,
+    lightning_environment: Environment,
+    lightning_recordings: Recordings,
+) -> BoundCheck:
     """One check of the kit, ready to be called."""
     __tracebackhide__ = True
     # What is wrong with the user's words is an error of setup.
     lightning_recordings()
-    node = request.node
+    node, state = request.node, state_of(request.config)
     name = node.name if hasattr(node, "lightning_subject") else request.param
-    return BoundCheck(name, lightning_recordings, state_of(request.config).settings.strict, node)
+    expected = state.choice(state.known(lightning_subject)).reason(lightning_environment.name, name)
+    return BoundCheck(name, lightning_recordings, state, expected, node)

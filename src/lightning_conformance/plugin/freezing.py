@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lightning_conformance.errors import UsageError
-from lightning_conformance.plugin.config_files import edit_modules
+from lightning_conformance.plugin.config_files import edit_modules, edit_tables
 from lightning_conformance.plugin.state import state_of
 
 if TYPE_CHECKING:
@@ -50,7 +51,14 @@ def freeze(config: pytest.Config) -> Iterator[str]:
         yield "  frozen      nothing: no batch was inferred, and no file was changed"
         return
     written: list[str] = []
+    in_tables = {f.request.number: _table_words(f) for f in found if f.request.number is not None}
+    found = [f for f in found if f.request.number is None]
     try:
+        if in_tables:
+            edit_tables(config.rootpath / "pyproject.toml", in_tables)
+            yield from (f"  frozen      pyproject.toml: {_table_line(words)}" for words in in_tables.values())
+        if not found:
+            return
         edit_modules(file, lambda lines: _edited(lines, found, base, config.rootpath, written))
     except UsageError as error:
         yield f"  not frozen  {error}"
@@ -59,6 +67,15 @@ def freeze(config: pytest.Config) -> Iterator[str]:
         yield f"  frozen      {shown}: {line}"
     if not written:
         yield f"  frozen      nothing: {shown} says it all already"
+
+
+def _table_words(frozen: Frozen) -> dict[str, str]:
+    words = {"batch": frozen.batch, "val-batch": frozen.val_batch}
+    return {key: text for key, text in words.items() if text}
+
+
+def _table_line(words: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} = {json.dumps(text)}" for key, text in words.items())
 
 
 def _file(config: pytest.Config) -> tuple[Path, Path]:

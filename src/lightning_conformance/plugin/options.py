@@ -2,77 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
-import shlex
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from lightning_conformance.errors import KitError, UsageError
 from lightning_conformance.plugin.distribution import group_by_subject
-from lightning_conformance.plugin.settings import Request, Settings, attempts, limited_seconds, seconds
+from lightning_conformance.plugin.known import read_baseline
+from lightning_conformance.plugin.module_options import add_module_options
+from lightning_conformance.plugin.reading import configured_targets, read_settings
 from lightning_conformance.plugin.state import State, state_key
 
 MARKER = "lightning_conformance"
 DEFAULT_ENVIRONMENT = "auto"
-Word = tuple[str, str]
-
-
-class InOrder(argparse.Action):
-    """Keep the options about modules in the order in which they were typed: each belongs to the module before it."""
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        """Append ``(word, value)``."""
-        words = list(getattr(namespace, self.dest, None) or [])
-        words.append(((option_string or self.option_strings[0]).removeprefix("--lightning-"), values))
-        setattr(namespace, self.dest, words)
-
-
-def _add_module_options(add: Any) -> None:
-    def about_a_module(name: str, metavar: str, text: str) -> None:
-        add(name, action=InOrder, dest="lightning_words", metavar=metavar, default=None, help=text)
-
-    about_a_module(
-        "--lightning-module",
-        "PATH:CLASS",
-        "LightningModule to check: a file or dotted module, and a class, factory function or instance in it. "
-        "May be repeated; the five options below belong to the module before them, or to all if they stand first.",
-    )
-    about_a_module(
-        "--lightning-init",
-        "KEY=VALUE",
-        "Constructor argument as key=value, or all of them as one JSON object. May be repeated.",
-    )
-    about_a_module(
-        "--lightning-config",
-        "FILE",
-        "YAML file in LightningCLI's form (class_path and init_args, or a whole config with a model section).",
-    )
-    about_a_module(
-        "--lightning-batch",
-        "SPEC",
-        "What a batch is: a spec such as 'x: float[8,10], y: int[8]<2', or PATH:NAME of a function that returns "
-        "a batch or of a LightningDataModule. Default: the module's own dataloaders, or inference.",
-    )
-    about_a_module(
-        "--lightning-val-batch",
-        "SPEC",
-        "What a validation batch is, where validation_step takes another than training_step: a spec, or PATH:NAME of a "
-        "function that returns a batch. Default: the same, or another that is inferred where it must be.",
-    )
-    about_a_module(
-        "--lightning-train-loss",
-        "NAME",
-        "Name under which the training loss is logged (ini: lightning_train_loss; default: train_loss).",
-    )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the group `lightning-conformance`."""
     group = parser.getgroup("lightning-conformance", "conformance of PyTorch Lightning modules")
-    _add_module_options(group.addoption)
+    add_module_options(group.addoption)
     group.addoption(
         "--lightning-environment",
         action="append",
@@ -94,6 +40,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lightning-infer-seconds",
         metavar="SECONDS",
         help="Time that inferring a batch may take (ini: lightning_infer_seconds; default: 8).",
+    )
+    group.addoption(
+        "--lightning-severity",
+        metavar="LEVEL",
+        help="Lowest level of findings that are reported: error, warning or advice (default).",
+    )
+    group.addoption(
+        "--lightning-baseline",
+        metavar="FILE",
+        help="File of known failures: written where it is not there; where it is, only other failures fail.",
+    )
+    group.addoption(
+        "--lightning-update-baseline",
+        action="store_true",
+        help="Write the failures of this run into the file of --lightning-baseline.",
+    )
+    group.addoption(
+        "--lightning-report",
+        action="append",
+        metavar="FILE",
+        help="Write a report: .json, .md or .sarif. May be repeated.",
     )
     group.addoption(
         "--lightning-freeze",
@@ -139,107 +106,12 @@ def pytest_configure(config: pytest.Config) -> None:
     # Without pytest-xdist (-p no:xdist) nobody else registers its mark.
     config.addinivalue_line("markers", "xdist_group(name): items of one group run on one worker.")
     try:
-        config.stash[state_key] = State(read_settings(config))
+        settings = read_settings(config, config.stash.get(only_key, ()))
+        config.stash[state_key] = State(settings, baseline=read_baseline(settings))
     except KitError as error:
         raise pytest.UsageError(str(error)) from None
     if config.stash[state_key].settings.requests:
         group_by_subject(config)
-
-
-def read_settings(config: pytest.Config) -> Settings:
-    """Options over ini keys.
-
-    Raises:
-        UsageError: A word that cannot be meant.
-    """
-    from lightning_conformance.environments import check_names
-
-    default_loss = str(config.getini("lightning_train_loss"))
-    given = config.getoption("lightning_environment") or [str(config.getini("lightning_environment"))]
-    strict = config.getoption("lightning_strict")
-    strict = bool(config.getini("lightning_strict") if strict is None else strict)
-    guess = bool(config.getini("lightning_guess")) and not config.getoption("lightning_no_guess")
-    return Settings(
-        _read_requests(config, default_loss),
-        tuple(check_names(given)),
-        seconds(*_word(config, "timeout")),
-        strict,
-        config.stash.get(only_key, ()),
-        attempts(*_word(config, "infer_attempts")),
-        limited_seconds(*_word(config, "infer_seconds")),
-        bool(config.getoption("lightning_freeze")),
-        # A guess makes verdicts inconclusive, which whoever asks for strictness will not want.
-        guess and not strict,
-    )
-
-
-def _word(config: pytest.Config, name: str) -> tuple[str, str]:
-    """An option, and what it is set to: on the command line, or else in the ini file."""
-    given = config.getoption(f"lightning_{name}")
-    return f"--lightning-{name.replace('_', '-')}", str(config.getini(f"lightning_{name}") if given is None else given)
-
-
-def _ini_lines(config: pytest.Config) -> list[str]:
-    lines = [str(line).strip() for line in config.getini("lightning_modules")]
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-def _ini_words(lines: Iterable[str]) -> Iterator[Word]:
-    for line in lines:
-        try:
-            target, *rest = shlex.split(line)
-        except ValueError as error:
-            raise UsageError(f"ini option lightning_modules, line {line!r}: {error}.") from None
-        yield "module", target
-        parser = argparse.ArgumentParser(prog=f"lightning_modules: {target}", add_help=False, exit_on_error=False)
-        _add_module_options(parser.add_argument)
-        try:
-            found, unknown = parser.parse_known_args(rest)
-        except argparse.ArgumentError as error:
-            raise UsageError(f"ini option lightning_modules, line {line!r}: {error}") from None
-        if unknown:
-            raise UsageError(f"ini option lightning_modules, line {line!r}: unknown {unknown[0]!r}.")
-        yield from found.lightning_words or []
-
-
-def _read_requests(config: pytest.Config, default_loss: str) -> tuple[Request, ...]:
-    """The modules of the ini file, whose paths start from its folder, then those of the command line."""
-    typed = list(config.getoption("lightning_words") or [])
-    lines = _ini_lines(config)
-    typed_at = next((i for i, (word, _) in enumerate(typed) if word == "module"), len(typed))
-    for_all, own = typed[:typed_at], typed[typed_at:]
-    listed = _requests(_ini_words(lines), config.rootpath, default_loss, for_all)
-    for request, line in zip(listed, lines, strict=True):
-        request.line = line
-    requests = [
-        *listed,
-        *_requests(own, config.invocation_params.dir, default_loss, for_all),
-    ]
-    if for_all and not requests:
-        raise UsageError(f"--lightning-{for_all[0][0]} is given, and no module.", "Add --lightning-module=PATH:CLASS.")
-    return tuple(requests)
-
-
-def _requests(words: Iterable[Word], base: Path, default_loss: str, for_all: Sequence[Word]) -> list[Request]:
-    """A request for each module among the words; what stands behind a module overrides what is for all."""
-    from lightning_conformance.subjects.target import parse_target
-
-    requests: list[Request] = []
-    for word, value in words:
-        if word == "module":
-            requests.append(Request(parse_target(value, base), train_loss=default_loss))
-            _apply(requests[-1], for_all)
-        else:
-            _apply(requests[-1], [(word, value)])
-    return requests
-
-
-def _apply(request: Request, words: Iterable[Word]) -> None:
-    for word, value in words:
-        if word == "init":
-            request.init.append(value)
-        else:
-            setattr(request, word.replace("-", "_"), value)
 
 
 only_key = pytest.StashKey[tuple[str, ...]]()
@@ -273,7 +145,7 @@ def _take_node_ids(config: pytest.Config) -> None:
     config.args[:] = [arg for arg in config.args if arg not in taken]
     config.stash[only_key] = tuple(taken)
     known = [value for word, value in config.getoption("lightning_words") or [] if word == "module"]
-    configured = [value for word, value in _ini_words(_ini_lines(config)) if word == "module"]
+    configured = configured_targets(config)
     for target in dict.fromkeys(arg.partition("::")[0] for arg in taken):
         if target not in (*known, *configured):
             words = list(config.getoption("lightning_words") or [])

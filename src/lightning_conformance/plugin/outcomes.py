@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lightning_conformance.errors import KitError
+from lightning_conformance.plugin.settings import SEVERITIES
 from lightning_conformance.plugin.state import state_of
 
 if TYPE_CHECKING:
     from lightning_conformance.checks.verdict import Verdict
+    from lightning_conformance.plugin.settings import Settings
     from lightning_conformance.recording.model import Recording
 
 verdict_key = pytest.StashKey[Any]()
@@ -43,8 +45,8 @@ def pytest_runtest_makereport(
     if call.when == "setup" and call.excinfo is not None and isinstance(call.excinfo.value, KitError):
         report.longrepr = _styled(_told(call.excinfo, call.excinfo.value), item.config)
     if call.when == "call" and verdict_key in item.stash:
-        verdict, recording = item.stash[verdict_key]
-        report.lightning_conformance = payload(verdict, recording)  # type: ignore[attr-defined]
+        verdict, data = item.stash[verdict_key]
+        report.lightning_conformance = data  # type: ignore[attr-defined]
         if call.excinfo is not None and isinstance(call.excinfo.value, ConformanceFailure):
             report.longrepr = _styled(_diagnosis(call.excinfo, verdict), item.config)
         elif isinstance(report.longrepr, tuple):
@@ -83,20 +85,34 @@ def _diagnosis(excinfo: pytest.ExceptionInfo[BaseException], verdict: Verdict) -
     return text
 
 
-def payload(verdict: Verdict, recording: Recording) -> dict[str, Any]:
+def payload(verdict: Verdict, recording: Recording, settings: Settings) -> dict[str, Any]:
     """A verdict and its recording's provenance, in types that travel between processes."""
+    from lightning_conformance.checks import find_check
     from lightning_conformance.reporting.report import provenance
     from lightning_conformance.reporting.text import finding_text
 
+    failing = ("error", "warning") if settings.strict else ("error",)
+    shown = SEVERITIES[: SEVERITIES.index(settings.severity) + 1]
+    check = find_check(verdict.check)
     return {
         "subject": verdict.subject,
         "environment": verdict.environment,
         "check": verdict.check,
+        "family": check.family,
+        "summary": check.summary,
         "outcome": verdict.outcome,
+        "expected": "",
         "reason": verdict.reason,
+        "because_of": verdict.because_of,
         "findings": [
-            {**asdict(f), "place": asdict(f.place) if f.place else None, "text": finding_text(f)}
+            {
+                **asdict(f),
+                "place": asdict(f.place) if f.place else None,
+                "text": finding_text(f),
+                "fails": verdict.failed and f.severity in failing,
+            }
             for f in verdict.findings
+            if f.severity in shown or (verdict.failed and f.severity in failing)
         ],
         "lightning": recording.lightning,
         "inferred": recording.batch_text if recording.batch_source == "inferred" else "",
@@ -114,7 +130,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def gather(config: pytest.Config, report: pytest.TestReport) -> None:
-    """Remember what was reported of an item."""
+    """Remember what was reported of an item, and how long it took."""
+    state = state_of(config)
+    if report.nodeid in state.reports or hasattr(report, "lightning_conformance"):
+        state.seconds[report.nodeid] = state.seconds.get(report.nodeid, 0.0) + report.duration
     data = getattr(report, "lightning_conformance", None)
     if data is not None:
         state_of(config).reports[report.nodeid] = data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning_conformance.errors import UsageError
@@ -12,9 +13,46 @@ if TYPE_CHECKING:
     from lightning_conformance.subjects.target import Target
 
 
+SEVERITIES = ("error", "warning", "advice")
+
+
+@dataclass
+class Choice:
+    """Which checks are judged, and which are expected to fail.
+
+    Args:
+        select: Words that name checks; empty for all.
+        ignore: Words that name checks which are left out.
+        expect: Reasons why checks fail, by the check's name, or by ``environment::name``.
+    """
+
+    select: list[str] = field(default_factory=list)
+    ignore: list[str] = field(default_factory=list)
+    expect: dict[str, str] = field(default_factory=dict)
+
+    def names(self) -> list[str]:
+        """Names of the chosen checks.
+
+        Raises:
+            UsageError: A word names no check.
+        """
+        from lightning_conformance.checks.choosing import chosen
+
+        return [check.name for check in chosen(self.select, self.ignore)]
+
+    def reason(self, environment: str, check: str) -> str | None:
+        """Why a check is expected to fail; None where it is not."""
+        return self.expect.get(f"{environment}::{check}", self.expect.get(check))
+
+
 @dataclass
 class Request:
-    """What the user asked for about one module, still words; ``line`` is that of the ini file which says so."""
+    """What the user asked for about one module, still words.
+
+    Args:
+        line: The line of the ini file which says so; empty where none does.
+        number: The place among the tables of ``pyproject.toml`` of the one which says so; None where none does.
+    """
 
     target: Target
     init: list[str] = field(default_factory=list)
@@ -23,6 +61,8 @@ class Request:
     val_batch: str | None = None
     train_loss: str = ""
     line: str = ""
+    number: int | None = None
+    choice: Choice = field(default_factory=Choice)
 
 
 @dataclass(frozen=True)
@@ -39,6 +79,11 @@ class Settings:
         infer_seconds: Seconds that it may take.
         freeze: Whether to write what was inferred into the configuration.
         guess: Whether constructor arguments that nobody gave are guessed.
+        choice: The checks for modules that do not say it themselves.
+        severity: The lowest level of findings that are reported.
+        baseline: File of known failures.
+        update_baseline: Whether to write it anew.
+        reports: Files to write reports into.
     """
 
     requests: tuple[Request, ...]
@@ -50,6 +95,11 @@ class Settings:
     infer_seconds: float = 8.0
     freeze: bool = False
     guess: bool = True
+    choice: Choice = field(default_factory=Choice)
+    severity: str = "advice"
+    baseline: Path | None = None
+    update_baseline: bool = False
+    reports: tuple[Path, ...] = ()
 
 
 def seconds(option: str, text: str) -> float | None:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lightning_conformance.plugin.settings import Choice, Settings
+
 if TYPE_CHECKING:
     from lightning_conformance.environments import Environment
-    from lightning_conformance.plugin.settings import Settings
     from lightning_conformance.plugin.specs import RememberedSpecs
     from lightning_conformance.plugin.store import RecordingStore
+    from lightning_conformance.reporting.known import Baseline
     from lightning_conformance.subjects.subject import SearchLimits, Subject
 
 
@@ -28,6 +30,9 @@ class State:
         cache: pytest's cache; None where it is switched off.
         reports: What was reported of each conformance item, by node id.
         made: How often each recording was made, over all processes.
+        seconds: How long each item took, set-up included, by node id.
+        written: What the summary tells of files that were written.
+        baseline: The known failures; None where no such file is named, or is there yet.
     """
 
     settings: Settings
@@ -35,7 +40,11 @@ class State:
     cache: Any = None
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
     made: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
+    baseline: Baseline | None = None
     _subjects: list[Subject] = field(default_factory=list)
+    _choices: dict[str, Choice] = field(default_factory=dict)
 
     @cached_property
     def subjects(self) -> list[Subject]:
@@ -52,8 +61,16 @@ class State:
                 guess=self.settings.guess,
                 val_batch=request.val_batch,
             )
-            found.append(self._named(Subject(request.target, options, request.target.base)))
+            subject = self._named(Subject(request.target, options, request.target.base))
+            self._choices[subject.label] = request.choice
+            found.append(subject)
         return found
+
+    def choice(self, subject: Subject) -> Choice:
+        """Which checks judge a subject, and which of them are expected to fail."""
+        said = self._choices.get(subject.label, self.settings.choice)
+        declared = _declared_failures(subject)
+        return said if not declared else Choice(said.select, said.ignore, {**declared, **said.expect})
 
     @cached_property
     def specs(self) -> RememberedSpecs:
@@ -103,6 +120,17 @@ class State:
         from lightning_conformance.plugin.store import RecordingStore
 
         return RecordingStore(self.shared)
+
+
+def _declared_failures(subject: Subject) -> dict[str, str]:
+    """What the module's own file says of failures; nothing where that file cannot be read."""
+    from lightning_conformance.errors import SubjectError
+
+    try:
+        said = subject.declared.expected_failures or {}
+    except SubjectError:
+        return {}
+    return {str(check): str(reason) for check, reason in said.items()}
 
 
 def _same(one: Subject, other: Subject) -> bool:

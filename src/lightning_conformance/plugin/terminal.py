@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from lightning_conformance.plugin.freezing import freeze
-from lightning_conformance.plugin.outcomes import gather
+from lightning_conformance.plugin.reports import annotation_lines
 from lightning_conformance.plugin.state import state_of
+from lightning_conformance.reporting.outcomes import OUTCOMES, outcome_of
 
 _GUESSED = ("  guessed", "  inferred", "  doubt")
 TRAIN = "train"
-_ORDER = ("passed", "failed", "not applicable", "inconclusive")
+_FEW = 3
+_WORDS = {"expected": "expected to fail"}
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -33,13 +34,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
     """Tell what was checked."""
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            if isinstance(report, pytest.TestReport):
-                gather(config, report)
     state = state_of(config)
     found = list(state.reports.values())
-    if not found and not state.settings.freeze:
+    if not found and not state.written:
         return
     write = terminalreporter.write_line
     terminalreporter.section("lightning-conformance")
@@ -47,9 +44,8 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
         write(line)
     if found and config.get_verbosity() >= 0:
         write(recordings_line(state.made))
-    if state.settings.freeze:
-        for line in freeze(config):
-            write(line)
+    for line in (*state.written, *annotation_lines(config)):
+        write(line)
 
 
 def recordings_line(made: dict[str, int]) -> str:
@@ -76,7 +72,7 @@ def summary(found: list[dict[str, Any]], verbosity: int) -> Iterator[str]:
 
     Args:
         found: What was reported of each item.
-        verbosity: pytest's: below 0 a line a subject and environment, above 0 also what passed.
+        verbosity: pytest's: below 0 a line a subject and environment, above 0 also why checks do not apply.
     """
 
     def cell(data: dict[str, Any]) -> tuple[str, str]:
@@ -88,20 +84,37 @@ def summary(found: list[dict[str, Any]], verbosity: int) -> Iterator[str]:
         # What was guessed is told however quiet the run is.
         yield from (line for line in verdicts[0]["provenance"] if verbosity >= 0 or line.startswith(_GUESSED))
         if verbosity >= 0:
-            yield from _attention(verdicts)
+            yield from _attention(verdicts, verbosity)
 
 
 def _census(verdicts: list[dict[str, Any]]) -> str:
-    counted = Counter(v["outcome"] for v in verdicts)
-    told = ", ".join(f"{counted[outcome]} {outcome}" for outcome in _ORDER if counted[outcome])
-    return f"{_counted(len(verdicts), 'check')}: {told}"
+    from lightning_conformance.checks import all_checks
+
+    counted = Counter(map(outcome_of, verdicts))
+    told = [f"{counted[outcome]} {_WORDS.get(outcome, outcome)}" for outcome in OUTCOMES if counted[outcome]]
+    if left_out := len(all_checks()) - len(verdicts):
+        told.append(f"{left_out} deselected")
+    return f"{_counted(len(verdicts), 'check')}: {', '.join(told)}"
 
 
-def _attention(verdicts: list[dict[str, Any]]) -> Iterator[str]:
+def _attention(verdicts: list[dict[str, Any]], verbosity: int) -> Iterator[str]:
+    """What did not simply pass or fail: reasons, each told once, and findings of checks that passed."""
     for verdict in verdicts:
-        if verdict["reason"]:
-            yield f"  {verdict['outcome']:<11} {verdict['check']}: {verdict['reason']}"
+        if verdict["expected"]:
+            yield f"  expected    {verdict['check']}: {verdict['expected']}"
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for verdict in verdicts:
+        if verdict["reason"] and (verbosity > 0 or verdict["outcome"] != "not applicable"):
+            reasons.setdefault((verdict["outcome"], verdict["reason"]), []).append(verdict["check"])
+    for (outcome, reason), checks in sorted(reasons.items()):
+        yield f"  {outcome:<11} {_names(checks, verbosity)}: {reason}"
+    for verdict in verdicts:
         for finding in verdict["findings"]:
             if finding["severity"] != "error" and verdict["outcome"] == "passed":
                 yield f"  {verdict['check']}"
                 yield from (f"  {line}".rstrip() for line in finding["text"].splitlines())
+
+
+def _names(checks: list[str], verbosity: int) -> str:
+    """The names of a few checks, the number of many."""
+    return ", ".join(checks) if verbosity > 0 or len(checks) <= _FEW else _counted(len(checks), "check")

@@ -160,6 +160,15 @@ class LogCall(Seen):
     """One call of ``self.log``; flags that the user left out are None; ``value`` is None for a metric object.
 
     ``reduction`` is how Lightning combines the values of an epoch: ``mean``, ``sum``, ...
+
+    Args:
+        kind: ``tensor``, ``number``, ``metric``, or the type name of what is none of them.
+        dtype: Of a tensor.
+        metric: Attribute path of the metric object that was logged, or that the value comes from.
+        use: How: ``object``, or the value of its ``forward`` or ``compute``.
+        logger: The flag; None where the user left it out.
+        size: Samples in the batch at hand, where known.
+        weight: The batch size that Lightning took for it, where it read one off the batch.
     """
 
     name: str
@@ -169,6 +178,13 @@ class LogCall(Seen):
     batch_size: int | None
     reduction: str
     place: Place | None = None
+    kind: str = ""
+    dtype: str = ""
+    metric: str = ""
+    use: str = ""
+    logger: bool | None = None
+    size: int | None = None
+    weight: int | None = None
 
 
 @dataclass(frozen=True)

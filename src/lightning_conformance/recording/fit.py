@@ -38,7 +38,10 @@ def record_fit(setup: Setup, blank: Recording) -> Recording:
     """
     package = setup.package
     with tempfile.TemporaryDirectory(prefix="lightning-conformance-") as folder:
-        module = setup.build()
+        tape = Tape()
+        # What the constructor logs is lost, and only seen here.
+        with log_calls(package, tape, Places(())):
+            module = setup.build()
         places = Places(source_files(module))
         blank = replace(
             blank,
@@ -50,7 +53,7 @@ def record_fit(setup: Setup, blank: Recording) -> Recording:
             user_files=tuple(places.user_files),
             settled=setup.settled,
         )
-        return _Fit(Run(setup, package, module, Tape(), places, Path(folder))).record(blank)
+        return _Fit(Run(setup, package, module, tape, places, Path(folder))).record(blank)
 
 
 class _Fit:
@@ -89,7 +92,7 @@ class _Fit:
     def _trainer(self) -> Any:
         run, setup = self.run, self.run.setup
         sizes = setup.source.sizes(setup.plan, ragged=setup.settled.ragged)
-        own = progress_callback(run.package, run.tape, self.parameters, self.optimizers, sizes)
+        own = progress_callback(run.package, run.tape, self.parameters, self.optimizers, sizes, _validated(setup))
         others = (instrument.callback() for instrument in self.more)
         return setup.trainer(
             run.folder,
@@ -121,6 +124,14 @@ class _Fit:
                 logged_metrics={name: value for name, value in numbers.items() if value is not None},
                 failure=failure,
             )
+
+
+def _validated(setup: Setup) -> list[int] | None:
+    """Samples in each validation batch; None where only the batch itself can tell."""
+    source = getattr(setup.source, "validation", setup.source)
+    plan = replace(setup.plan, batches=setup.plan.validation_batches)
+    sizes: list[int] | None = source.sizes(plan, ragged=setup.settled.ragged)
+    return sizes
 
 
 def failure_in_run(error: BaseException, tape: Tape, places: Places) -> Failure:

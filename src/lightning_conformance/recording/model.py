@@ -52,6 +52,7 @@ class ParameterFacts:
         in_graph: Whether the loss reached it, or a backward pass gave it a gradient.
         switched_off: Whether it required a gradient at first, and no longer in the end.
         ran: Whether the module that owns it ran inside ``training_step``.
+        thawed: Whether it was frozen at first, and required a gradient later.
         late: Whether it was created, or put in the place of another, after training had started.
         place: The line that creates it, where that can be told.
     """
@@ -67,6 +68,7 @@ class ParameterFacts:
     switched_off: bool = False
     late: bool = False
     place: Place | None = None
+    thawed: bool = False
 
 
 @dataclass(frozen=True)

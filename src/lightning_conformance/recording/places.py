@@ -208,7 +208,7 @@ def _assigned(node: ast.AST) -> Iterator[str]:
     """The attributes of ``self`` that a node assigns, or registers by name."""
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
     if isinstance(node, (ast.Assign, ast.AnnAssign)):
-        for target in targets:
+        for target in (each for t in targets for each in (t.elts if isinstance(t, (ast.Tuple, ast.List)) else [t])):
             if isinstance(target, ast.Attribute) and getattr(target.value, "id", "") == "self":
                 yield target.attr
             elif isinstance(target, ast.Subscript) and ast.unparse(target.value) in ("self.__dict__", "vars(self)"):

@@ -113,4 +113,6 @@ def _validation_batch_may_be_wrong(failure: Failure, source: BatchSource) -> boo
         and at is not None
         and at.hook == "validation_step"
         and failure.type in {cls.__name__ for cls in _BATCH_MAY_BE_WRONG}
+        # Whatever the batch: validation has no graph.
+        and "does not require grad" not in failure.message
     )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import numbers
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lightning_conformance.lightning_api import LightningPackage
+from lightning_conformance.recording.instruments.metric_objects import metric_class, use_of
 from lightning_conformance.recording.instruments.patching import wrapped
-from lightning_conformance.recording.model import LogCall, MetricReceived
+from lightning_conformance.recording.model import LogCall, MetricReceived, Place
 from lightning_conformance.recording.places import Places
 from lightning_conformance.recording.tape import Tape
 
@@ -82,6 +85,43 @@ def as_number(value: Any) -> float | None:
         return None
 
 
+def _call(given: Mapping[str, Any], tape: Tape, place: Place | None) -> LogCall:
+    value = given.get("value")
+    metric, use = use_of(given.get("self"), value)
+    return LogCall(
+        tape.now,
+        str(given["name"]),
+        as_number(value),
+        given.get("on_step"),
+        given.get("on_epoch"),
+        given.get("batch_size"),
+        _name(given.get("reduce_fx", "mean")),
+        place,
+        _kind(value),
+        str(value.dtype).removeprefix("torch.") if isinstance(value, torch.Tensor) else "",
+        metric,
+        use,
+        given.get("logger"),
+        tape.batch_size if tape.batch >= 0 else None,
+    )
+
+
+def _kind(value: Any) -> str:
+    base = metric_class()
+    if base is not None and isinstance(value, base):
+        return "metric"
+    if isinstance(value, torch.Tensor):
+        return "tensor"
+    return "number" if isinstance(value, numbers.Number) else type(value).__name__
+
+
+def _weight(module: Any) -> int | None:
+    """The batch size that Lightning read off the batch at hand; None where it did not need one."""
+    results = getattr(vars(module).get("_trainer"), "_results", None)
+    size = getattr(results, "batch_size", None)
+    return size if isinstance(size, int) else None
+
+
 @contextmanager
 def log_calls(package: LightningPackage, tape: Tape, places: Places) -> Iterator[None]:
     """Write each call of ``self.log`` on the tape (``self.log_dict`` calls it for each of its items)."""
@@ -91,21 +131,13 @@ def log_calls(package: LightningPackage, tape: Tape, places: Places) -> Iterator
         try:
             given = signature.bind(*args, **kwargs).arguments
         except TypeError:
-            given = {}
-        if "name" in given:
-            tape.add(
-                LogCall(
-                    tape.now,
-                    str(given["name"]),
-                    as_number(given.get("value")),
-                    given.get("on_step"),
-                    given.get("on_epoch"),
-                    given.get("batch_size"),
-                    _name(given.get("reduce_fx", "mean")),
-                    places.here(overrides=("log", "log_dict")),
-                )
-            )
-        return original(*args, **kwargs)
+            return original(*args, **kwargs)
+        call = _call(given, tape, places.here(overrides=("log", "log_dict")))
+        try:
+            original(*args, **kwargs)
+            call = replace(call, weight=_weight(given.get("self")))
+        finally:
+            tape.add(call)
 
     with wrapped(package.LightningModule, "log", around):
         yield

@@ -11,7 +11,7 @@ import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from lightning_conformance.recording.facts import Graph, fingerprint, grade, gradient_norm
-from lightning_conformance.recording.instruments.hidden import find_attribute, find_global
+from lightning_conformance.recording.instruments.hidden import find_attribute, find_computed, find_global
 from lightning_conformance.recording.model import BatchFacts, Gradient, ParameterFacts, UnregisteredLeaf
 from lightning_conformance.recording.places import assignments, user_functions
 from lightning_conformance.recording.tape import Tape
@@ -25,6 +25,7 @@ class _Watched:
     first: bytes | None
     value: bytes | None
     late: bool
+    frozen: bool
     trainable: bool = False
     gradient: Gradient = "none"
     in_graph: bool = False
@@ -110,7 +111,7 @@ class ParameterWatch:
             watched = self._watched.get(name)
             if watched is None:
                 value = fingerprint(parameter)
-                self._watched[name] = _Watched(parameter, value, value, late)
+                self._watched[name] = _Watched(parameter, value, value, late, not parameter.requires_grad)
             elif watched.parameter is not parameter:
                 # Another object under the same name: what the optimizer holds is not this one.
                 watched.parameter, watched.late = parameter, late
@@ -152,6 +153,7 @@ class ParameterWatch:
                 w.trainable and not w.parameter.requires_grad,
                 w.late,
                 places.get(name.partition(".")[0]),
+                w.frozen and w.trainable,
             )
             for name, w in self._watched.items()
         )
@@ -170,6 +172,8 @@ class ParameterWatch:
             if key in registered or not (is_parameter or leaf.passes > 1):
                 continue
             where, container = find_attribute(self._module, leaf.tensor)
+            if not where:
+                where, container = find_computed(self._module, leaf.tensor), "computed"
             if not where:
                 where, container = find_global(user_functions(self._module), leaf.tensor), "global"
             attribute = where.removeprefix("self.").partition("[")[0].partition(".")[0]

@@ -20,11 +20,13 @@ def progress_callback(
     parameters: ParameterWatch,
     optimizers: OptimizerWatch,
     sizes: list[int] | None,
+    validation_sizes: list[int] | None = None,
 ) -> Any:
     """A Callback of the package that marks epochs and batches.
 
     Args:
         sizes: Samples in each training batch; None to read them off the batch.
+        validation_sizes: Samples in each validation batch; None to read them off the batch.
     """
 
     class Progress(package.Callback):  # type: ignore[misc, name-defined]
@@ -55,6 +57,8 @@ def progress_callback(
 
         def on_validation_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int, *args: Any) -> None:
             tape.batch = int(batch_idx)
+            is_known = validation_sizes is not None and batch_idx < len(validation_sizes)
+            tape.batch_size = validation_sizes[batch_idx] if validation_sizes and is_known else batch_size_of(batch)
 
         def on_validation_end(self, trainer: Any, module: Any) -> None:
             tape.stage, tape.batch = "train", -1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import functools
-import linecache
 import sys
 from collections.abc import Iterator
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
+
+from lightning_conformance.subjects.code_reading.syntax import nodes_around
 
 QUESTIONS = ("isinstance", "is_tensor", "hasattr", "getattr")
 # Whose questions are about their own business: the probe answers them as an object of no known class.
@@ -54,7 +54,8 @@ def _name_of(call: ast.Call) -> str:
 
 def _calls_at(frame: FrameType) -> Iterator[ast.Call]:
     """The calls at the current instruction: exactly one where Python knows columns, else those of the line."""
-    calls = _calls_in(frame.f_code)
+    nodes = nodes_around(frame)
+    calls = [node for node in nodes if isinstance(node, ast.Call) and _name_of(node) in QUESTIONS]
     positions = getattr(frame.f_code, "co_positions", None)
     if positions is not None:
         line, end_line, column, end_column = list(positions())[frame.f_lasti // 2]
@@ -64,21 +65,6 @@ def _calls_at(frame: FrameType) -> Iterator[ast.Call]:
             yield from exact
             return
     yield from (c for c in calls if c.lineno <= frame.f_lineno <= (c.end_lineno or c.lineno))
-
-
-@functools.lru_cache(maxsize=256)
-def _calls_in(code: CodeType) -> tuple[ast.Call, ...]:
-    try:
-        tree = _parsed("".join(linecache.getlines(code.co_filename)))
-    except SyntaxError:
-        return ()
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return tuple(call for call in calls if _name_of(call) in QUESTIONS)
-
-
-@functools.lru_cache(maxsize=32)
-def _parsed(source: str) -> ast.Module:
-    return ast.parse(source)
 
 
 def _values(node: ast.expr, frame: FrameType) -> list[Any]:

@@ -7,8 +7,10 @@ store that the next one overwrites; 3.13 joins two stores, or a store and a load
 from __future__ import annotations
 
 import dis
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from types import CodeType, FrameType
 
 from lightning_conformance.subjects.code_reading.targets import Items, Unpacking, unpacking
@@ -61,10 +63,16 @@ def items_now(frame: FrameType) -> Items | None:
 
 def _around(frame: FrameType) -> tuple[Instructions, Instructions]:
     """The instructions up to the current one, which is the last, and those after it."""
-    everything = [(start, i) for start, i in _with_starts(frame.f_code) if i.opname not in _SILENT]
-    count = sum(1 for start, _ in everything if start <= frame.f_lasti)
-    instructions = [i for _, i in everything]
+    starts, instructions = _told(frame.f_code)
+    count = bisect_right(starts, frame.f_lasti)
     return instructions[:count], instructions[count:]
+
+
+@lru_cache(maxsize=256)
+def _told(code: CodeType) -> tuple[list[int], Instructions]:
+    """The instructions that do something, and where each begins."""
+    told = [(start, i) for start, i in _with_starts(code) if i.opname not in _SILENT]
+    return [start for start, _ in told], [i for _, i in told]
 
 
 def _with_starts(code: CodeType) -> Iterator[tuple[int, dis.Instruction]]:

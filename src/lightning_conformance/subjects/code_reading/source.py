@@ -7,7 +7,6 @@ would be possible for it, there is none.
 from __future__ import annotations
 
 import ast
-import linecache
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from functools import lru_cache
 from types import FrameType
 from typing import TypeGuard, TypeVar
 
+from lightning_conformance.subjects.code_reading.syntax import nodes_around
 from lightning_conformance.subjects.code_reading.targets import (
     Items,
     StarredCall,
@@ -95,16 +95,12 @@ def _columns(frame: FrameType) -> Range | None:
 
 
 def _sites_of(frame: FrameType) -> tuple[Site, ...]:
-    return _sites_in("".join(linecache.getlines(frame.f_code.co_filename, frame.f_globals)))
+    return _sites_in(nodes_around(frame))
 
 
-@lru_cache(maxsize=32)
-def _sites_in(text: str) -> tuple[Site, ...]:
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
-        return ()
-    return tuple(site for node in ast.walk(tree) for site in _sites(node))
+@lru_cache(maxsize=256)
+def _sites_in(nodes: tuple[ast.AST, ...]) -> tuple[Site, ...]:
+    return tuple(site for node in nodes for site in _sites(node))
 
 
 def _sites(node: ast.AST) -> Iterator[Site]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from lightning_conformance.subjects.inference.containers import ProbedDict, Prob
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.expectations import (
     Context,
+    Expectation,
     Found,
     exactly,
 )
@@ -31,6 +33,7 @@ from lightning_conformance.subjects.inference.tracing import Mismatch, Trace, Tr
 
 RESHAPES = {torch.Tensor.view, torch.Tensor.reshape, torch.reshape}
 REPLAYING, REPLAYING_AT_ONCE = 3.0, 0.5  # seconds
+Question = tuple[Any, ...]  # what is known of a leaf, the way from it to an operand, and what the operand should be
 BROADCAST = "Using a target size"
 
 
@@ -72,10 +75,11 @@ class Judge:
         draft: What was fed.
         batch: The batch size.
         seen: Drafts tried before; a change that leads back to one of them is not asked for.
+        fruitless: Questions that had no answer in this attempt or an earlier one; they are not asked again.
     """
 
-    def __init__(self, trace: Trace, draft: Draft, batch: int, seen: set[Draft]) -> None:
-        self.trace, self.draft, self.batch, self.seen = trace, draft, batch, seen
+    def __init__(self, trace: Trace, draft: Draft, batch: int, seen: set[Draft], fruitless: set[Question]) -> None:
+        self.trace, self.draft, self.batch, self.seen, self.fruitless = trace, draft, batch, seen, fruitless
         self.context = Context(batch, self._is_unknown, self._has_leaf, lambda t: trace.classes.get(id(t)))
 
     def _is_unknown(self, tensor: torch.Tensor) -> bool:
@@ -111,16 +115,25 @@ class Judge:
     def _check(self, found: Found) -> None:
         for operand, expectation in found:
             leaves = self.trace.leaves_of(operand)
-            unknown = sorted(leaves & self.trace.stand_ins, key=str)
+            unknown = sorted(leaves & self.trace.stand_ins, key=str)[::-1]
+            known = sorted(leaves - set(unknown), key=str)[::-1]
             if not leaves or (not unknown and (expectation.weak or expectation.is_met_by(operand))):
                 continue
-            for path in [*unknown[::-1], *sorted(leaves - set(unknown), key=str)[::-1]]:
-                specs = Solver(self.trace, self.draft, self.batch, self.seen).for_expectation(
-                    operand, path, expectation
-                )
-                drafts = [d for s in specs if (d := self._with_spec(path, s)) not in self.seen]
-                if drafts:
-                    self.trace.throw(Mismatch(drafts))
+            for path in [*unknown, *([] if expectation.is_met_by(operand) else known)]:
+                question = self._question(operand, path, expectation)
+                if question in self.fruitless:
+                    continue
+                solver = Solver(self.trace, self.draft, self.batch, self.seen)
+                alike = (self._with_spec(path, spec) for spec in solver.for_expectation(operand, path, expectation))
+                drafts = (d for d in chain(alike, solver.shared(operand, path, expectation)) if d not in self.seen)
+                first = next(drafts, None)
+                if first is not None:
+                    self.trace.throw(Mismatch(chain([first], drafts)))
+                self.fruitless.add(question)
+
+    def _question(self, operand: torch.Tensor, path: Path, expectation: Expectation) -> Question:
+        way = tuple(str(operation.func) for operation in self.trace.chain(operand, path))
+        return self.draft.at(path), path, way, tuple(operand.shape), expectation.shapes, expectation.kind
 
     def _with_spec(self, path: Path, spec: TensorSpec) -> Draft:
         draft = self.draft
@@ -145,6 +158,7 @@ class Attempts:
         self.snapshot = Snapshot(live.module, list(trainer.optimizers), schedulers)
         self.count = 0
         self.seen: set[Draft] = set()
+        self._fruitless: set[Question] = set()
         self._replayed = 0.0
 
     def run(self, draft: Draft, judged: bool = True, redrawn: frozenset[Path] = frozenset()) -> Outcome:
@@ -161,7 +175,7 @@ class Attempts:
         self.seen.add(draft)
         trace, batch = self._feed(draft, redrawn)
         trace.allowance = min(REPLAYING_AT_ONCE, max(0.1, REPLAYING - self._replayed))
-        judge = Judge(trace, draft, self.batch, self.seen)
+        judge = Judge(trace, draft, self.batch, self.seen, self._fruitless)
         outcome = Outcome(draft, trace)
         hook = register_module_forward_pre_hook(lambda m, args: judge.module(m, args))
         with warnings.catch_warnings(record=True) as caught:

@@ -41,6 +41,7 @@ class Draft:
         literal: What a leaf is that is no tensor, where it is known.
         is_ranked: Whether the code asked for a stand-in's rank.
         copied: Whether a dict was gone through as a whole, so that its copy may be asked for more keys.
+        steps: Time steps of the sequence that it is, or of those that it holds the lengths of; 0 where it is neither.
         free: Whether its tensors have no batch dimension: it belongs to one sample, or to nodes and edges.
     """
 
@@ -57,6 +58,7 @@ class Draft:
     is_ranked: bool = False
     copied: bool = False
     free: bool = False
+    steps: int = 0
 
     def at(self, path: Path) -> Draft:
         """The node at ``path``."""

@@ -190,16 +190,18 @@ class _Run:
         return Inference(spec_of_draft(report.best.draft, size), (*report.best.remarks, *doubts), 0, 0.0)
 
     def verify(self, found: Inference, folder: str) -> Inference | None:
-        """A real fit of a fresh instance, new values each batch; then one with a smaller last batch."""
+        """A real fit of a fresh instance, new values each batch and a smaller last one; else one without that."""
         size = found.spec.default_size
         doubts = found.doubts
+        if self._fit(found.spec, (size, size, size, size - 2), folder) is None:
+            return found
         error = self._fit(found.spec, (size, size, size), folder)
         if error is not None and _is_in(self.step, error):
             self.rejected = error
             return None
         if error is not None:
             doubts = (*doubts, f"{self.step} runs, and the run fails after it: {_short(error)}")
-        elif self._fit(found.spec, (size, size - 2), folder) is not None:
+        else:
             doubts = (*doubts, f"it runs with a batch size of {size} and not with {size - 2}")
         return replace(found, doubts=doubts)
 

@@ -126,7 +126,7 @@ def _like_partner(context: Context, partner: torch.Tensor) -> Expectation:
     shape, is_whole = tuple(partner.shape), not (partner.is_floating_point() or partner.is_complex())
     if partner.dtype == torch.bool:
         return exactly(shape, kind="any", low=0, high=2, whole=True)
-    if is_whole and len(shape) == 1 and not context.has_leaf(partner) and shape[0] > 1:
+    if is_whole and len(shape) == 1 and not context.has_leaf(partner) and shape[0] not in (1, context.batch):
         # A row of numbers, an `arange` say, that each sample's own number is compared with.
         column = (context.batch, 1)
         accepts: Callable[[Shape], bool] = lambda s: s == column or _broadcasts(s, shape)  # noqa: E731
@@ -168,11 +168,25 @@ def _joined(context: Context, args: Any, kwargs: Any) -> Found:
     unknown = [p for p in parts if context.is_unknown(p)]
     if not known or not unknown:
         return []
-    shape = tuple(known[0].shape)
+    shape = _as_joined(unknown[0], known[0], args, kwargs)
     accepts: Callable[[Shape], bool] = lambda s: len(s) == len(shape)  # noqa: E731
     if known[0].dtype.is_floating_point:
         return [(unknown[0], Expectation((shape,), accepts, weak=True))]
     return [(unknown[0], Expectation((shape,), accepts, "int", low=0, high=2, weak=True))]
+
+
+def _as_joined(unknown: torch.Tensor, known: torch.Tensor, args: Any, kwargs: Any) -> Shape:
+    """The shape of the neighbour; along the dimension of joining, that of the leaf will do."""
+    dim, shape = _named(args, kwargs, 1, "dim"), tuple(known.shape)
+    if (
+        unknown.dim() != known.dim()
+        or not isinstance(dim, int)
+        or not -len(shape) <= dim < len(shape)
+        or len(shape) < 2
+    ):
+        return shape
+    dim %= len(shape)
+    return (*shape[:dim], int(unknown.shape[dim]), *shape[dim + 1 :]) if dim else shape
 
 
 def _indexed(context: Context, args: Any, kwargs: Any) -> Found:

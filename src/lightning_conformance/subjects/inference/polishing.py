@@ -8,18 +8,27 @@ from typing import Any
 
 import torch
 
-from lightning_conformance.subjects.batch_nodes import TensorSpec
+from lightning_conformance.subjects.batch_nodes import LiteralSpec, TensorSpec
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.naming import refined
-from lightning_conformance.subjects.inference.solving import current_spec, is_lengths
-from lightning_conformance.subjects.inference.tracing import Trace, tensors_in
+from lightning_conformance.subjects.inference.relations import is_lengths
+from lightning_conformance.subjects.inference.solving import current_spec
+from lightning_conformance.subjects.inference.tracing import Trace
+from lightning_conformance.subjects.inference.words import meaning_of
+
+MULTIPLYING = {"mul", "rmul", "imul"}
+RESHAPING = {"to", "getitem", "unsqueeze", "view", "reshape", "expand", "expand_as", "float"}
 
 
 def polished(attempts: Attempts, best: Outcome) -> Outcome:
     """The best outcome without what it does not need, and with values that make sense; each change is run."""
     for path, key in list(_needless(best)):
         best = _if_it_runs(attempts, best, _without(best.draft, path, key))
+    for path in list(_factors(best)):
+        node = best.draft.at(path)
+        nothing = replace(node, kind="literal", literal=LiteralSpec(None), spec=None)
+        best = _if_it_runs(attempts, best, best.draft.put(path, nothing))
     for path, spec in list(_narrowed(best, attempts.batch)):
         best = _if_it_runs(attempts, best, best.draft.with_spec(path, spec))
     changes = _refinements(best, attempts.batch)
@@ -34,13 +43,31 @@ def polished(attempts: Attempts, best: Outcome) -> Outcome:
     return best
 
 
+def _factors(best: Outcome) -> Iterator[Path]:
+    """Parts that something is multiplied by, and that is all: weights, which often may be None; masks seldom are."""
+    paths = [path for path, node in best.draft.leaves() if node.kind == "tensor" and path in best.trace.used]
+    for path in paths[1:]:
+        if best.draft.at(path).name and meaning_of(best.draft.at(path).name) != "fraction":
+            continue
+        mine = {id(best.trace.leaves[path])}
+        uses = set()
+        for operation in best.trace.tape:
+            if any(id(t) in mine for t in operation.inputs):
+                name = getattr(operation.func, "__name__", "").strip("_")
+                uses.add(name)
+                if name in RESHAPING:
+                    mine.update(map(id, operation.outputs))
+        if uses & MULTIPLYING and uses <= {*RESHAPING, *MULTIPLYING} and not best.draft.has_samples:
+            yield path
+
+
 def _narrowed(best: Outcome, batch: int) -> Iterator[tuple[Path, TensorSpec]]:
     """Leaves of which only some columns are read, one by one, cut after the last of these."""
     for path, node in best.draft.leaves():
         if node.kind != "tensor" or len(current_spec(node, batch).shape) != 2 or node.free:
             continue
         leaf = best.trace.leaves[path]
-        uses = [o for o in best.trace.tape if any(t is leaf for t in tensors_in((o.args, o.kwargs)))]
+        uses = [o for o in best.trace.tape if any(t is leaf for t in o.inputs)]
         uses = [o for o in uses if not any(output is leaf for output in o.outputs)]  # but for its transfer
         columns = [_column(operation.args[1]) for operation in uses if operation.func is torch.Tensor.__getitem__]
         if columns and len(columns) == len(uses) and None not in columns:

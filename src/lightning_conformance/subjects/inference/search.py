@@ -18,12 +18,12 @@ from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_tuple
 from lightning_conformance.subjects.inference.probes import Revealed
+from lightning_conformance.subjects.inference.relations import is_lengths, related
 from lightning_conformance.subjects.inference.seeds import Examples
 from lightning_conformance.subjects.inference.solving import (
     Solver,
     current_spec,
     drafts_of_lengths,
-    is_lengths,
     stand_in,
 )
 from lightning_conformance.subjects.inference.structure import completed_drafts, keyed_drafts, revealed_drafts
@@ -37,6 +37,7 @@ CONTAINER = re.compile(
     r"\bTensor\b|\btuple\b|\bdict\b|\blist\b|Probe|positional|required|multiple values|unexpected|unpack"
 )
 LIKELY_SIZES = (1, 2, 3, 4, 6, 8, 16, 32)
+KEPT_BYTES = 2**23  # of a tape; what a larger one leads to is found at once, so that it can be let go
 PATIENCE = 30  # attempts without one that gets further
 ABOUT_VALUES = (ValueError, IndexError, KeyError, AssertionError)
 ENOUGH_AFTER_SUCCESS = 12
@@ -74,16 +75,25 @@ class Search:
         self.batch = attempts.batch
         self.report = Report()
         self._order = itertools.count()
-        self._queue: list[tuple[float, int, int, Draft]] = []
+        self._queue: list[tuple[float, int, int, Iterator[Draft]]] = []
         self._furthest, self._idle = (0, 0), 0
         self._errors: dict[str, set[Draft]] = {}
         self._suspect: Outcome | None = None
-        self._push(start or Draft(), 0, 0)
+        self._push(iter([start or Draft()]), 0, 0)
 
-    def _push(self, draft: Draft, penalty: float, progress: int) -> None:
-        draft = self._seeded(draft)
-        if draft not in self.attempts.seen:
-            heapq.heappush(self._queue, (penalty, -progress, next(self._order), draft))
+    def _push(self, drafts: Iterator[Draft], penalty: float, progress: int) -> None:
+        """Queue alternatives, each worth less than the one before; they are found one by one, as it is their turn."""
+        heapq.heappush(self._queue, (penalty, -progress, next(self._order), drafts))
+
+    def _popped(self) -> Draft | None:
+        """The most plausible draft; None where it was tried before, or there is none."""
+        penalty, progress, _, drafts = heapq.heappop(self._queue)
+        draft = next(drafts, None)
+        if draft is None:
+            return None
+        self._push(drafts, penalty + 1, -progress)
+        draft = related(self._seeded(draft))
+        return None if draft in self.attempts.seen else draft
 
     def _seeded(self, draft: Draft) -> Draft:
         """A draft whose tensors are the known ones, as long as nothing spoke against them."""
@@ -95,8 +105,9 @@ class Search:
         """Search until a batch is spotless, the queue or the budget empty, or the module at fault."""
         since = 0
         while self._queue and self.attempts.count < self.budget and time.monotonic() < self.attempts.deadline:
-            penalty, _, _, draft = heapq.heappop(self._queue)
-            if draft in self.attempts.seen:
+            penalty = self._queue[0][0]
+            draft = self._popped()
+            if draft is None:
                 continue
             outcome = self.attempts.run(draft)
             if outcome.ran:
@@ -113,8 +124,9 @@ class Search:
                     self.report.own = outcome
                     break
                 self._suspect = outcome  # unless another choice leads further
-            for rank, child in enumerate(self._children(outcome)):
-                self._push(child, penalty + rank, outcome.trace.operations)
+            children = self._children(outcome)
+            is_small = outcome.trace.size <= KEPT_BYTES
+            self._push(children if is_small else iter(list(children)), penalty, outcome.trace.operations)
         if self.report.best is None and (self._is_always_the_same() or self._suspect is self.report.furthest):
             self.report.own = self.report.own or self.report.furthest
         return self.report
@@ -202,7 +214,8 @@ class Search:
         draft, stop = outcome.draft, outcome.trace.stop
         if "NoneType" in str(error):
             yield from completed_drafts(draft)
-        yield from drafts_of_lengths(draft, error, self.batch)
+        leaves = frozenset[Path]().union(*(leaves for _, leaves in stop.operands)) if stop is not None else frozenset()
+        yield from drafts_of_lengths(draft, error, self.batch, leaves)
         if isinstance(error, KeyError):
             yield from keyed_drafts(draft, error)
         # But for its transfer nothing was done with the batch: its type was asked for.
@@ -217,17 +230,18 @@ class Search:
         if stop is not None and stop.error is error:
             solver = Solver(outcome.trace, draft, self.batch, self.attempts.seen)
             for operand, path in self._nearest_first(outcome, stop):
-                for spec in solver.for_failure(stop, operand, path, stop.args, stop.kwargs):
-                    yield _fed_with(draft, path, spec, self.batch)
+                for spec in solver.for_failure(stop, operand, path):
+                    yield _fed_with(draft, path, outcome.trace.twins(path), spec, self.batch)
         else:
             yield from self._after_python_error(outcome, error)
+        yield from drafts_of_lengths(draft, error, self.batch)
         for path in _unknown_first(draft, outcome.trace.used):
             node = draft.at(path)
             if node.spec is None and node.rank < 5 and not is_lengths(node):
-                yield draft.put(path, replace(node, rank=node.rank + 1))
+                yield outranked(draft, outcome.trace.twins(path), node.rank + 1)
             elif node.spec is not None:
                 for rank in (2, 3, 4, 1):
-                    yield draft.with_spec(path, replace(node.spec, shape=stand_in(rank, self.batch, node.free).shape))
+                    yield draft.with_spec(path, replace(node.spec, shape=stand_in(rank, self.batch, node).shape))
 
     def _nearest_first(self, outcome: Outcome, stop: Stop) -> list[tuple[Any, Path]]:
         """Operands and their leaves: those not known yet, then those that the fewest operations lie between."""
@@ -261,7 +275,7 @@ class Search:
                     yield draft.with_spec(path, TensorSpec((self.batch, *[7] * (now - 2), size)))
             elif 0 < want <= 5:
                 yield draft.put(path, replace(node, kind="tensor", spec=None, rank=want))
-                yield draft.with_spec(path, stand_in(want, self.batch, node.free))
+                yield draft.with_spec(path, stand_in(want, self.batch, node))
         missing = re.search(r"missing \d+ required .*arguments?: (.+)", str(error))
         if missing is not None and draft.kind == "dict":
             names = [n for n in re.findall(r"'(\w+)'", missing[1]) if n not in dict(draft.children)]
@@ -298,14 +312,23 @@ def label(path: Path) -> str:
     return "batch" + "".join(f"[{key!r}]" for key in path)
 
 
-def _fed_with(draft: Draft, path: Path, spec: Any, batch: int) -> Draft:
+def _fed_with(draft: Draft, path: Path, twins: list[Path], spec: TensorSpec, batch: int) -> Draft:
     """A stand-in of another rank stays a stand-in; anything else is a tensor that is known."""
     node = draft.at(path)
     if node.spec is None:
         for rank in (2, 3, 4, 5):
-            if spec == stand_in(rank, batch, node.free):
-                return draft.put(path, replace(node, rank=rank))
-    return draft.with_spec(path, spec)
+            if spec == stand_in(rank, batch, node):
+                return outranked(draft, twins, rank)
+    for twin in twins:
+        draft = draft.with_spec(twin, spec)
+    return draft
+
+
+def outranked(draft: Draft, paths: list[Path], rank: int) -> Draft:
+    """A copy whose stand-ins at these places have that rank."""
+    for path in paths:
+        draft = draft.put(path, replace(draft.at(path), rank=rank))
+    return draft
 
 
 def _unknown_first(draft: Draft, leaves: Any) -> list[Path]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from lightning_conformance.subjects.code_reading import unpacked_next
@@ -28,6 +29,8 @@ ARGMAX = {torch.argmax, torch.Tensor.argmax, torch.max, torch.Tensor.max, torch.
 READING = {torch.Tensor.item, torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.__int__, torch.Tensor.__index__}
 # Their whole numbers are positions, whatever the operand is.
 POSITIONS = {torch.argsort, torch.Tensor.argsort, torch.sort, torch.Tensor.sort, *ARGMAX}
+# What a replay spares: they change neither shape nor dtype.
+LEAVING_ALONE = {F.dropout, F.alpha_dropout, F.feature_alpha_dropout, torch.dropout, torch.feature_dropout}
 BATCH_NAMES = {"b", "bs", "bsz", "batch", "batch_size", "n_batch", "num_batch", "batchsize"}
 RANK_GETTERS = {torch.Tensor.ndim.__get__, torch.Tensor.dim}  # type: ignore[attr-defined]
 SHAPE_GETTERS = {torch.Tensor.shape.__get__, torch.Tensor.size}  # type: ignore[attr-defined]
@@ -40,6 +43,7 @@ class Operation:
     func: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    inputs: tuple[torch.Tensor, ...]
     outputs: tuple[torch.Tensor, ...]
 
 
@@ -58,10 +62,10 @@ class Mismatch(Private):
     """An operand is not what its consumer expects, or its leaf is not known yet.
 
     Args:
-        drafts: What to feed instead, the most plausible first.
+        drafts: What to feed instead, the most plausible first; found when it is asked for.
     """
 
-    def __init__(self, drafts: list[Draft]) -> None:
+    def __init__(self, drafts: Iterator[Draft]) -> None:
         super().__init__()
         self.drafts = drafts
 
@@ -140,6 +144,7 @@ class Trace:
     read: set[Path] = field(default_factory=set)
     classes: dict[int, int] = field(default_factory=dict)
     _leaves_of: dict[int, Leaves] = field(default_factory=dict)
+    _ways: dict[tuple[int, Path, int], list[Operation]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for path, tensor in self.leaves.items():
@@ -156,8 +161,9 @@ class Trace:
 
     def record(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         """Put an operation on the tape."""
-        operands = args[:1] if func in SHAPE_ONLY else (args, kwargs)
-        origin = NONE.union(*(self.leaves_of(t) for t in tensors_in(operands)))
+        inputs = tuple(tensors_in((args, kwargs)))
+        telling = inputs[:1] if func in SHAPE_ONLY else inputs
+        origin = NONE.union(*map(self.leaves_of, telling))
         if not origin:
             return
         self.used |= origin
@@ -166,7 +172,7 @@ class Trace:
         outputs = tuple(tensors_in(result))
         if not outputs:
             return
-        self.tape.append(Operation(func, args, kwargs, outputs))
+        self.tape.append(Operation(func, args, kwargs, inputs, outputs))
         if func in ARGMAX:
             self._note_classes(args, kwargs, outputs[-1])
         for output in outputs:
@@ -185,41 +191,60 @@ class Trace:
         Returns:
             None where some operation on the way refuses it.
         """
-        known = {id(self.leaves[twin]): leaf for twin in self.twins(path)}
+        return self.replayed(target, path, dict.fromkeys(self.twins(path), leaf))
+
+    def replayed(self, target: torch.Tensor, path: Path, leaves: dict[Path, torch.Tensor]) -> torch.Tensor | None:
+        """As :meth:`replay`, with several other leaves, of which that at ``path`` tells the way to the target."""
+        known = {id(self.leaves[twin]): leaf for twin, leaf in leaves.items()}
         try:
             with torch.no_grad():
-                for operation in self._way_to(target, path):
-                    args = _substituted(operation.args, known)
+                for operation in self.chain(target, path):
+                    args = substituted(operation.args, known)
                     if not is_safe(operation.func, args):
                         return None
-                    result = operation.func(*args, **_substituted(operation.kwargs, known))
+                    is_spared = operation.func in LEAVING_ALONE
+                    result = args[0] if is_spared else operation.func(*args, **substituted(operation.kwargs, known))
                     known.update(zip(map(id, operation.outputs), tensors_in(result), strict=False))
         except Exception:
             return None
         return known.get(id(target))
 
     def twins(self, path: Path) -> list[Path]:
-        """The leaf, and those unknown ones of the same sequence that are joined with it as they are: views, frames."""
-        alike = self.copies(path)
-        if path in self.stand_ins:
-            for operation in self.tape:
-                joined = operation.args[0] if operation.func in OF_SEQUENCES and operation.args else ()
-                ids = {id(tensor) for tensor in tensors_in(joined)}
-                if id(self.leaves[path]) in ids:
-                    alike += [p for p in self.stand_ins if p[:-1] == path[:-1] and id(self.leaves[p]) in ids]
+        """The leaf, and those like it beside it that are joined with it as they are: views, frames, halves."""
+        alike, leaf = self.copies(path), self.leaves[path]
+        joins = [operation.args for operation in self.tape if operation.func in OF_SEQUENCES]
+        if self.stop is not None and self.stop.func in OF_SEQUENCES:
+            joins.append(self.stop.args)
+        for args in joins:
+            ids = {id(tensor) for tensor in tensors_in(args[:1])}
+            if id(leaf) in ids:
+                alike += [p for p, other in self.leaves.items() if id(other) in ids and self._is_like(p, path)]
         return list(dict.fromkeys(alike))
+
+    def _is_like(self, this: Path, other: Path) -> bool:
+        is_unknown = [path in self.stand_ins for path in (this, other)]
+        shapes = [self.leaves[path].shape for path in (this, other)]
+        return this[:-1] == other[:-1] and (all(is_unknown) or (not any(is_unknown) and shapes[0] == shapes[1]))
+
+    @property
+    def size(self) -> int:
+        """Bytes that the tape holds."""
+        return sum(output.numel() * output.element_size() for operation in self.tape for output in operation.outputs)
 
     def chain(self, target: torch.Tensor, path: Path) -> list[Operation]:
         """The operations between the leaf at ``path`` and ``target``."""
-        return self._way_to(target, path)
+        key = id(target), path, len(self.tape)
+        if key not in self._ways:
+            self._ways[key] = self._way_to(target, path)
+        return self._ways[key]
 
     def _way_to(self, target: torch.Tensor, path: Path) -> list[Operation]:
         needed, way, mine = {id(target)}, [], set(self.copies(path))
         for operation in reversed(self.tape):
             is_needed = any(id(o) in needed for o in operation.outputs)
-            if is_needed and any(mine & self.leaves_of(t) for t in tensors_in((operation.args, operation.kwargs))):
+            if is_needed and any(mine & self.leaves_of(t) for t in operation.inputs):
                 way.append(operation)
-                needed.update(id(t) for t in tensors_in((operation.args, operation.kwargs)))
+                needed.update(map(id, operation.inputs))
         return way[::-1]
 
 
@@ -228,13 +253,14 @@ def is_of_floats(args: tuple[Any, ...]) -> bool:
     return bool(args) and isinstance(args[0], torch.Tensor) and args[0].dtype.is_floating_point
 
 
-def _substituted(value: Any, known: dict[int, torch.Tensor]) -> Any:
+def substituted(value: Any, known: dict[int, torch.Tensor]) -> Any:
+    """Nested arguments with other tensors in the place of those whose ids are known."""
     if isinstance(value, torch.Tensor):
         return known.get(id(value), value)
     if isinstance(value, dict):
-        return {k: _substituted(v, known) for k, v in value.items()}
+        return {k: substituted(v, known) for k, v in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_substituted(v, known) for v in value)
+        return type(value)(substituted(v, known) for v in value)
     return value
 
 

@@ -1,0 +1,93 @@
+"""The batch size by which Lightning weighs what is logged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lightning_conformance.checks.logged import by_epoch, in_step, require_log_calls
+from lightning_conformance.checks.registry import check
+from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
+from lightning_conformance.checks.wording import listed
+from lightning_conformance.recording.model import LogCall, Recording, WarningSeen
+
+
+@check(family="logging", severity="error", since="0.2.0", needs_steps=False, explains_crash=True)
+def batch_size_is_right(recording: Recording) -> Iterator[Finding]:
+    """Lightning weighs logged values with the number of samples in the batch.
+
+    ## What it does
+    Compares the batch size that Lightning reads off a batch, where `self.log` is given none, with the true one.
+
+    ## Why is this bad
+    Lightning takes the first dimension of the first tensor. Where that is time, a node or a channel, each batch has
+    the same weight, and the mean of an epoch is off as soon as the last batch is smaller.
+
+    ## Example
+    ```python
+    x, y = batch  # x is [time, batch, features]
+    self.log("val_loss", loss)
+    ```
+
+    ## Use instead
+    ```python
+    self.log("val_loss", loss, batch_size=x.size(1))
+    ```
+
+    ## Known problems
+    A batch_size that is given is taken as it is: tokens or nodes may be meant.
+    """
+    failure = recording.failure
+    if failure is not None and re.search(r"could not infer the batch_size", failure.message):
+        yield Finding(
+            "Lightning finds no batch size in the batch, and needs one for the mean of the epoch.",
+            "The batch is an object without tensors that it knows how to look for.",
+            "self.log(..., batch_size=len(batch))",
+            failure.place,
+        )
+        return
+    weighed = [c for c in require_log_calls(recording) if _is_weighed(c)]
+    if not weighed:
+        raise NotApplicable("no mean over the batches of an epoch is logged whose weights Lightning chooses")
+    for stage in ("train", "validate"):
+        wrong = [c for c in weighed if c.at.stage == stage and c.size is not None and c.weight != c.size]
+        if wrong:
+            yield _wrong(wrong)
+            return
+    if not any(c.size is not None for c in weighed):
+        doubts = list(_in_doubt(recording, weighed))
+        yield from doubts
+        if not doubts:
+            raise Inconclusive("how many samples a batch has cannot be told")
+
+
+def _is_weighed(call: LogCall) -> bool:
+    is_mean = call.reduction in ("mean", "avg") and call.kind in ("tensor", "number")
+    return is_mean and by_epoch(call) and in_step(call) and call.batch_size is None and call.weight is not None
+
+
+def _wrong(calls: list[LogCall]) -> Finding:
+    call = calls[0]
+    sizes = sorted({(c.weight, c.size) for c in calls if c.weight and c.size})
+    seen = ", ".join(f"{weight} for {size}" for weight, size in sizes[:3])
+    return Finding(
+        f"{listed(dict.fromkeys(c.name for c in calls))} is weighed in `{call.at.hook}` with a wrong batch size: "
+        f"{seen} samples.",
+        "Lightning reads the batch size off the first dimension of the first tensor of the batch, which is not the "
+        "number of samples here.",
+        f'self.log("{call.name}", value, batch_size=...)  # the number of samples',
+        call.place,
+        "warning",
+    )
+
+
+def _in_doubt(recording: Recording, calls: list[LogCall]) -> Iterator[Finding]:
+    doubts = [w for w in recording.all(WarningSeen) if "ambiguous collection" in w.message]
+    if doubts:
+        yield Finding(
+            f"Lightning could not be sure of the batch size, and took {calls[0].weight}.",
+            "The tensors of the batch differ in their first dimension.",
+            f'self.log("{calls[0].name}", value, batch_size=...)  # the number of samples',
+            calls[0].place,
+            "advice",
+        )

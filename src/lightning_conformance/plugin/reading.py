@@ -1,0 +1,213 @@
+"""Read the settings: the command line over ``[tool.lightning-conformance]`` over the ini keys."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightning_conformance.errors import UsageError
+from lightning_conformance.plugin.module_options import Word, add_module_options
+from lightning_conformance.plugin.settings import (
+    SEVERITIES,
+    Choice,
+    Request,
+    Settings,
+    attempts,
+    limited_seconds,
+    seconds,
+)
+from lightning_conformance.plugin.tables import module_words, read_table, words_of
+
+REPORTS = (".json", ".md", ".sarif")
+# What may be said for test files as well, where no module is named.
+_ABOUT_CHECKS = ("select", "ignore", "expect")
+
+
+def read_settings(config: pytest.Config, only: tuple[str, ...] = ()) -> Settings:
+    """What the user asked for.
+
+    Args:
+        only: Node ids that select items.
+
+    Raises:
+        UsageError: A word that cannot be meant.
+    """
+    from lightning_conformance.environments import check_names
+
+    table = read_table(config.rootpath)
+    given = _Given(config, table)
+    defaults, for_all = list(_table_words(table)), _before_modules(config)
+    requests = _read_requests(config, table, str(given("train_loss")))
+    if any(word not in _ABOUT_CHECKS for word, _ in for_all) and not requests:
+        word = next(word for word, _ in for_all if word not in _ABOUT_CHECKS)
+        raise UsageError(f"--lightning-{word} is given, and no module.", "Add --lightning-module=PATH:CLASS.")
+    choice = Request(None, choice=Choice())  # type: ignore[arg-type]
+    _apply(choice, (word for word in defaults if word[0] in _ABOUT_CHECKS))
+    _apply(choice, (word for word in for_all if word[0] in _ABOUT_CHECKS))
+    strict = bool(given("strict"))
+    guess = bool(given("guess")) and not config.getoption("lightning_no_guess")
+    base = config.invocation_params.dir
+    baseline, update = given("baseline"), bool(config.getoption("lightning_update_baseline"))
+    if update and not baseline:
+        raise UsageError("--lightning-update-baseline is given, and no --lightning-baseline=FILE.")
+    return Settings(
+        requests,
+        tuple(check_names(words_of(given("environment")))),
+        seconds("--lightning-timeout", str(given("timeout"))),
+        strict,
+        only,
+        attempts("--lightning-infer-attempts", str(given("infer_attempts"))),
+        limited_seconds("--lightning-infer-seconds", str(given("infer_seconds"))),
+        bool(config.getoption("lightning_freeze")),
+        # A guess makes verdicts inconclusive, which whoever asks for strictness will not want.
+        guess and not strict,
+        choice.choice,
+        _severity(str(given("severity") or "advice")),
+        given.path(str(baseline), "baseline", base) if baseline else None,
+        update,
+        tuple(_report(given.path(word, "report", base)) for word in words_of(given("report") or [])),
+    )
+
+
+class _Given:
+    """What is said of a setting, by whoever has the last word."""
+
+    def __init__(self, config: pytest.Config, table: Mapping[str, Any]) -> None:
+        self._config, self._table = config, table
+
+    def __call__(self, name: str) -> Any:
+        typed = self._config.getoption(f"lightning_{name}", None)
+        if typed is not None:
+            return typed
+        key = name.replace("_", "-")
+        if key in self._table:
+            return self._table[key]
+        try:
+            return self._config.getini(f"lightning_{name}")
+        except (KeyError, ValueError):
+            return None
+
+    def path(self, word: str, name: str, typed_base: Path) -> Path:
+        """A path: from the working directory where it was typed, from the file's folder where it is configured."""
+        is_typed = self._config.getoption(f"lightning_{name}", None) is not None
+        return (typed_base if is_typed else self._config.rootpath) / word
+
+
+def _severity(word: str) -> str:
+    if word not in SEVERITIES:
+        raise UsageError(f"--lightning-severity={word}: no such level.", f"Valid are: {', '.join(SEVERITIES)}.")
+    return word
+
+
+def _report(path: Path) -> Path:
+    if path.suffix not in REPORTS:
+        raise UsageError(f"--lightning-report={path.name}: unknown kind.", f"Valid are: {', '.join(REPORTS)}.")
+    return path
+
+
+def configured_targets(config: pytest.Config) -> list[str]:
+    """The targets that the configuration names, as it writes them."""
+    listed = [value for word, value in _ini_words(_ini_lines(config)) if word == "module"]
+    return [*listed, *(module["target"] for module in read_table(config.rootpath).get("modules", []))]
+
+
+def _ini_lines(config: pytest.Config) -> list[str]:
+    lines = [str(line).strip() for line in config.getini("lightning_modules")]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _ini_words(lines: Iterable[str]) -> Iterator[Word]:
+    for line in lines:
+        try:
+            target, *rest = shlex.split(line)
+        except ValueError as error:
+            raise UsageError(f"ini option lightning_modules, line {line!r}: {error}.") from None
+        yield "module", target
+        parser = argparse.ArgumentParser(prog=f"lightning_modules: {target}", add_help=False, exit_on_error=False)
+        add_module_options(parser.add_argument)
+        try:
+            found, unknown = parser.parse_known_args(rest)
+        except argparse.ArgumentError as error:
+            raise UsageError(f"ini option lightning_modules, line {line!r}: {error}") from None
+        if unknown:
+            raise UsageError(f"ini option lightning_modules, line {line!r}: unknown {unknown[0]!r}.")
+        yield from found.lightning_words or []
+
+
+def _table_words(table: Mapping[str, Any]) -> Iterator[Word]:
+    """What the table says for all modules, as options say it."""
+    for key in ("select", "ignore"):
+        for word in words_of(table[key]) if key in table else ():
+            yield key, word
+    for check, reason in table.get("expected-failures", {}).items():
+        yield "expect", (str(check), str(reason))
+
+
+def _typed(config: pytest.Config) -> tuple[list[Word], list[Word]]:
+    """The words of the command line that stand before the first module, and the others."""
+    typed = list(config.getoption("lightning_words") or [])
+    at = next((i for i, (word, _) in enumerate(typed) if word == "module"), len(typed))
+    return typed[:at], typed[at:]
+
+
+def _before_modules(config: pytest.Config) -> list[Word]:
+    return _typed(config)[0]
+
+
+def _read_requests(config: pytest.Config, table: Mapping[str, Any], train_loss: str) -> tuple[Request, ...]:
+    """The modules of the configuration, whose paths start from its folder, then those of the command line."""
+    for_all, own = _typed(config)
+    lines, defaults = _ini_lines(config), list(_table_words(table))
+    listed = _requests(_ini_words(lines), config.rootpath, train_loss, defaults)
+    for request, line in zip(listed, lines, strict=True):
+        request.line = line
+    tables = (word for module in table.get("modules", []) for word in module_words(module))
+    in_tables = _requests(tables, config.rootpath, train_loss, defaults)
+    for number, request in enumerate(in_tables):
+        request.number = number
+    configured = [*listed, *in_tables]
+    for request in configured:
+        # The command line wins.
+        _apply(request, for_all)
+    typed = _requests(own, config.invocation_params.dir, train_loss, defaults, for_all)
+    return (*configured, *typed)
+
+
+def _requests(words: Iterable[Word], base: Path, train_loss: str, *levels: Sequence[Word]) -> list[Request]:
+    """A request for each module among the words, with what the levels say of all; what stands behind it wins."""
+    from lightning_conformance.subjects.target import parse_target
+
+    requests: list[tuple[Request, list[Word]]] = []
+    for word, value in words:
+        if word == "module":
+            requests.append((Request(parse_target(value, base), train_loss=train_loss), []))
+        else:
+            requests[-1][1].append((word, value))
+    for request, own in requests:
+        for level in (*levels, own):
+            _apply(request, level)
+    return [request for request, _ in requests]
+
+
+def _apply(request: Request, level: Iterable[Word]) -> None:
+    """One level's words: its choice of checks replaces that of the levels before."""
+    words, choice = list(level), request.choice
+    said = {word for word, _ in words}
+    if "select" in said:
+        choice.select, choice.ignore = [], []
+    elif "ignore" in said:
+        choice.ignore = []
+    for word, value in words:
+        if word == "init":
+            request.init.append(value)
+        elif word == "expect":
+            choice.expect[value[0]] = value[1]
+        elif word in ("select", "ignore"):
+            getattr(choice, word).append(value)
+        else:
+            setattr(request, word.replace("-", "_"), value)
