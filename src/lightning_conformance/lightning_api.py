@@ -77,6 +77,11 @@ class LightningPackage:
         return self._get("Callback")
 
     @property
+    def Checkpoint(self) -> Any:
+        """The base class of callbacks that save checkpoints: they run when all others are done."""
+        return self._get("callbacks.checkpoint.Checkpoint")
+
+    @property
     def Logger(self) -> Any:
         """The base class of loggers."""
         return self._get("loggers.logger.Logger")

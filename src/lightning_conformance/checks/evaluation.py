@@ -69,7 +69,7 @@ def validation_is_read_only(recording: Recording) -> Iterator[Finding]:
     others = tuple(dict.fromkeys(n for each in found for n in each.buffers if n not in each.statistics))
     if parameters:
         yield Finding(
-            f"{listed(f'`{name}`' for name in parameters)} changed during validation.",
+            f"{listed(parameters)} changed during validation.",
             "Something that runs in validation writes to parameters in place: that needs no gradient.",
             "p.clone()  # change a copy, or put the old values back in on_validation_end",
             _writing_place(recording, parameters) or _place(recording, _HOOKS),
@@ -77,14 +77,14 @@ def validation_is_read_only(recording: Recording) -> Iterator[Finding]:
     if statistics:
         layers = tuple(dict.fromkeys(name.rpartition(".")[0] for name in statistics))
         yield Finding(
-            f"the running statistics of {listed(f'`{name}`' for name in layers)} changed during validation.",
+            f"the running statistics of {listed(layers)} changed during validation.",
             "The layer is in training mode there: it is fitted to validation data.",
             "self.eval()  # Lightning does it before validation: do not call .train() there",
             _train_call(recording) or _place(recording, _HOOKS),
         )
     if others:
         yield Finding(
-            f"the buffer{'s' * (len(others) > 1)} {listed(f'`{name}`' for name in others)} changed during validation.",
+            f"the buffer{'s' * (len(others) > 1)} {listed(others)} changed during validation.",
             "Validation in between changes what training goes on with, and what a checkpoint holds.",
             "",
             _writing_place(recording, others) or _place(recording, _HOOKS),
@@ -147,7 +147,7 @@ def evaluation_runs_in_evaluation_mode(recording: Recording) -> Iterator[Finding
 
 
 def _layers_in_training(recording: Recording, layers: dict[str, str], root: bool) -> Finding:
-    told = listed(f"`{name or 'self'}`" for name in layers)
+    told = listed(name or "self" for name in layers)
     override = recording.method_place("on_validation_model_eval")
     monte_carlo = not root and all(kind in _DROPOUT for kind in layers.values()) and override is None
     severity: Severity = "advice" if monte_carlo else "error" if root else "warning"

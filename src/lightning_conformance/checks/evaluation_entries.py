@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.verdict import Finding, Inconclusive
-from lightning_conformance.checks.wording import listed
 from lightning_conformance.recording.events_evaluation import EntryTried
 from lightning_conformance.recording.model import Recording
 
@@ -59,7 +58,7 @@ def evaluation_runs_outside_fit(train: Recording, evaluate: Recording) -> Iterat
             continue
         yield _entry_fails(train, event)
     if unfed and len(unfed) == len(tried):
-        raise Inconclusive(f"no batch was found that {listed(unfed)}")
+        raise Inconclusive(f"the batches of another step do not fit: {'; '.join(unfed)}")
 
 
 def _nothing_predicted(train: Recording) -> Finding:

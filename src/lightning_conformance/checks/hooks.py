@@ -180,7 +180,7 @@ def _misfit(name: str, own: tuple[Parameter, ...], base: tuple[Parameter, ...]) 
     needed = [p for p in places if p.required]
     takes_any_name = any(p.kind == "var_keyword" for p in own)
     if len(needed) > len(given) or any(p.kind == "keyword_only" and p.required for p in own):
-        names = listed(f"`{p.name}`" for p in needed[len(given) :] or own)
+        names = listed(p.name for p in needed[len(given) :] or own)
         return f"requires {names}, which Lightning does not give", False
     if len(places) < surely and not (takes_any_name and name in _BY_NAME):
         return f"takes {count(len(places), 'argument')}, and is given {surely}", False

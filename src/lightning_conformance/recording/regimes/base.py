@@ -59,20 +59,21 @@ def plain_fit(setup: Setup, where: Path, *, module: Any = None, ckpt_path: str |
     module = setup.build() if module is None else module
     logger = recording_logger(setup.package, tape, where)
     trainer = setup.trainer(where, **{"logger": logger, "profiler": hook_profiler(setup.package, tape), **more})
-    _note_losses(trainer.strategy, tape)
+    _note_losses(trainer, tape)
     with unheard_warnings(), setup.package.fresh_warning_caches():
         setup.fit(trainer, module, **({"ckpt_path": ckpt_path} if ckpt_path else {}))
     return PlainRun(module, trainer, tape)
 
 
-def _note_losses(strategy: Any, tape: Tape) -> None:
-    step = strategy.training_step
+def _note_losses(trainer: Any, tape: Tape) -> None:
+    step = trainer.strategy.training_step
 
     def training_step(*args: Any, **kwargs: Any) -> Any:
         returned = step(*args, **kwargs)
         loss = returned.get("loss") if isinstance(returned, dict) else returned
         value = tensor_facts(loss).value if isinstance(loss, torch.Tensor) else None
+        tape.epoch = int(trainer.current_epoch)
         tape.add(LossSeen(tape.now, value))
         return returned
 
-    strategy.training_step = training_step
+    trainer.strategy.training_step = training_step
