@@ -136,7 +136,6 @@ def batch_of_one_works(train: Recording, ladder: Recording) -> Iterator[Finding]
                 "advice",
             )
         return
-    _require_that_some_size_works(ladder)
     if _on_purpose(one):
         raise NotApplicable(f"the code refuses a batch of one sample: {one.failure.message}")
     others = [train.ragged_failure, *(event.failure for event in ladder.all(SizeTried) if event.size > 1)]
