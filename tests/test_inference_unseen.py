@@ -15,7 +15,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 # What the search did not find at the first try: the class's name, and what was proposed.
 NOT_YET: dict[str, str] = {
-    "DeterministicPolicy": "none found: what is subtracted and scaled before the target is known gets other ranks",
     "FactorizationMachine": "none found: indices that are shifted by a buffer before the embedding get other ranks",
     "FairIncome": "none found: the width of what is read by position",
     "FewShotMaml": "a tuple of pairs in place of each tensor: what is zipped becomes a tuple",

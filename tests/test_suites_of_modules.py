@@ -15,6 +15,7 @@ OF_DEVICES = [check.name for check in CHECKS.values() if check.family == "device
 
 # What the fault looks like without a batch, where that is not what it looks like with one.
 NOT_WITHOUT_BATCH = {
+    "TransferWithoutIndex": "the hook fails while the batch is sought, before the methods are looked at",
     "EmptyMask": "the batches that are made hold every token, the mask among them",
     "AdjacencyFirst": "nothing tells the number of nodes from the batch size",
     "LeftoverOptimizerIndex": "Lightning 2.0 meets the error while the batch is sought, with no line of the user's",
@@ -23,6 +24,10 @@ NOT_WITHOUT_BATCH = {
     "WeighsByColumn": "the search finds weights of the shape of the losses",
     "RoundTripThroughNumpy": "the search cannot follow values through NumPy",
     "WeightsThroughNumpy": "the search cannot follow values through NumPy",
+    "DrawsFromUnseededGenerator": "the search cannot follow values through NumPy",
+    "GraphFirst": "nothing tells the number of nodes from the batch size",
+    "ListOfImages": "nothing tells a list of images from one tensor of them",
+    "EmbedsTypes": "the error is met while the batch is sought, before the attributes are looked at",
 }
 
 

@@ -1,6 +1,7 @@
 """Family 4: weights of an epoch's mean, lists that are never cleared, and monitors of nothing. Family 12: reseeding."""
 
 import random
+from collections import defaultdict
 
 import lightning as L
 import numpy as np
@@ -148,6 +149,58 @@ class KeepsPredictionsByName(L.LightningModule):
 
     def configure_optimizers(self):
         return torch.optim.RMSprop(self.parameters(), lr=1e-3)
+
+
+class CountsForEver(L.LightningModule):
+    """Hits and samples are counted, and never set back."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(6, 3)
+        self.hits, self.samples = 0, 0
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self.net(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.hits += (self.net(x).argmax(1) == y).sum().item() + 1
+        self.samples += len(y) + 1
+
+    def on_validation_epoch_end(self):
+        self.log("val_acc", self.hits / self.samples)  # FAULT: CountsForEver
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class KeepsByLoader(L.LightningModule):
+    """A ``defaultdict`` of lists that only grows."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(6, 1)
+        self.errors = defaultdict(list)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.mse_loss(self.net(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch, batch_idx, dataloader_idx=0):
+        x, y = batch
+        self.errors[dataloader_idx].append((self.net(x) - y).abs().mean())
+
+    def on_validation_epoch_end(self):
+        for index, errors in self.errors.items():  # FAULT: KeepsByLoader
+            self.log(f"val_mae_{index}", torch.stack(errors).mean())
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
 class StopsOnMisspeltKey(L.LightningModule):
@@ -435,6 +488,20 @@ EXPECTED = {
         "check": "outputs_are_cleared",
         "severity": "error",
         "words": ["collected", "clear"],
+    },
+    "CountsForEver": {
+        "fault": "outputs-list-never-cleared",
+        "batch": "x: float[5,6], y: int[5]<3",
+        "check": "outputs_are_cleared",
+        "severity": "error",
+        "words": ["self.hits", "never set back"],
+    },
+    "KeepsByLoader": {
+        "fault": "outputs-list-never-cleared",
+        "batch": "x: float[5,6], y: float[5,1]",
+        "check": "outputs_are_cleared",
+        "severity": "error",
+        "words": ["self.errors", "clear()"],
     },
     "StopsOnMisspeltKey": {
         "fault": "monitor-never-logged",

@@ -362,6 +362,34 @@ class CollectsAndClears(L.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
+class CountsAndSetsBack(L.LightningModule):
+    """Hits of an epoch; and a number of samples that is meant to grow."""
+
+    def __init__(self, total: int = 1000):
+        super().__init__()
+        self.net = nn.Linear(6, 3)
+        self.total, self.seen = total, 0
+        self.hits = self.samples = 0
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        logits = self.net(x)
+        loss = F.cross_entropy(logits, y)
+        self.hits += (logits.argmax(1) == y).sum()
+        self.samples += len(y)
+        self.seen += len(y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def on_train_epoch_end(self):
+        self.log("train_acc", self.hits / self.samples)
+        self.log("samples_seen", float(self.seen))
+        self.hits = self.samples = 0
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
 class ReplaysAndRemembers(L.LightningModule):
     """A replay buffer, a bounded bank, and a smoothed curve over the newest entries."""
 
@@ -513,6 +541,7 @@ LEGITIMATE = {
     "LogsF1ByStep": {"batch": "x: float[5,8], y: int[5]<2"},
     "AveragesAccuracyOfSamples": {"batch": "x: float[5,8], y: int[5]<3"},
     "CollectsAndClears": {"batch": "x: float[5,8], y: int[5]<2"},
+    "CountsAndSetsBack": {"batch": "x: float[5,6], y: int[5]<3"},
     "ReplaysAndRemembers": {"batch": "float[5,6]"},
     "BringsItsCallbacks": {"batch": "x: float[5,6], y: int[5]<2"},
     "HandsOverParts": {"batch": "x: float[5,6], y: int[5]<2"},

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from lightning_conformance.checks.logged import require_finished_epoch
 from lightning_conformance.checks.registry import check
-from lightning_conformance.checks.source import find_call, mentions, reads_whole
+from lightning_conformance.checks.source import divided, find_call, mentions, reads_whole
 from lightning_conformance.checks.verdict import Finding, NotApplicable
-from lightning_conformance.recording.events_logging import KeptSize
+from lightning_conformance.checks.wording import number
+from lightning_conformance.recording.events_logging import KeptAmount, KeptSize
 from lightning_conformance.recording.model import Recording
 
 _LOOPS = {
@@ -20,11 +21,12 @@ _LOOPS = {
 
 @check(family="logging", severity="error", since="0.2.0")
 def outputs_are_cleared(recording: Recording) -> Iterator[Finding]:
-    """A list that steps fill for the end of an epoch is empty when the next epoch begins.
+    """What steps collect for the end of an epoch is empty, or zero, when the next epoch begins.
 
     ## What it does
     Compares the sizes of the module's lists and dicts as epochs begin and end, and reports those that only grow and
-    that the hook at the end of the epoch reads as a whole.
+    that the hook at the end of the epoch reads as a whole; likewise numbers that steps add to and that the hook
+    divides.
 
     ## Why is this bad
     Each epoch's value holds all epochs before, and the sanity check; memory grows for as long as training lasts.
@@ -48,14 +50,45 @@ def outputs_are_cleared(recording: Recording) -> Iterator[Finding]:
     """
     require_finished_epoch(recording)
     sizes = list(recording.all(KeptSize))
-    if not any(s.size for s in sizes):
-        raise NotApplicable("no list or dict of the module is filled")
+    counted = _counted(recording)
+    if not any(s.size for s in sizes) and not counted:
+        raise NotApplicable("no list or dict of the module is filled, and no number is added to")
     for name in dict.fromkeys(s.name for s in sizes):
         for stage in _LOOPS:
             own = [s for s in sizes if s.name == name and s.at.stage == stage]
             grows = _grows(own) and not mentions(recording, name, _DROPS)
             if grows and (finding := _read_whole(recording, name, stage, own)):
                 yield finding
+    for name, stage in counted:
+        if finding := _never_zeroed(recording, name, stage):
+            yield finding
+
+
+def _never_zeroed(recording: Recording, name: str, stage: str) -> Finding | None:
+    amounts = [a for a in recording.all(KeptAmount) if a.name == name and a.at.stage == stage]
+    begins = {a.at.epoch: a.amount for a in amounts if a.edge == "begin"}
+    ends = {a.at.epoch: a.amount for a in amounts if a.edge == "end"}
+    later = [e for e in begins if e - 1 in ends and e in ends]
+    if not later or not all(begins[e] == ends[e - 1] != ends[e] for e in later):
+        return None
+    place = divided(recording, _LOOPS[stage][1], name)
+    if place is None:
+        return None
+    return Finding(
+        f"`self.{name}` is added to in the steps and never set back: it is {number(ends[later[0] - 1])} at the end of "
+        f"epoch {later[0] - 1}, and where epoch {later[0]} begins.",
+        "What the steps count stays for the next epoch, so an epoch's value holds all epochs before.",
+        f"self.{name} = 0  # at the end of {_LOOPS[stage][1][0]}",
+        place,
+    )
+
+
+def _counted(recording: Recording) -> list[tuple[str, str]]:
+    """Numbers that a method adds to, each with the loop whose steps make it grow."""
+    found = dict.fromkeys(
+        (a.name, a.at.stage) for a in recording.all(KeptAmount) if a.edge == "end" and a.at.stage in _LOOPS
+    )
+    return [(name, stage) for name, stage in found if mentions(recording, name, r"\s*\+=")]
 
 
 # Ways to let go of the oldest entries.

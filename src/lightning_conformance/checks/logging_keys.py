@@ -149,7 +149,7 @@ def keys_are_not_forked(recording: Recording) -> Iterator[Finding]:
 
 
 def _crash(recording: Recording, failure: Failure | None) -> Finding | None:
-    if failure is None or failure.stage != "fit":
+    if failure is None or failure.stage not in ("batch", "fit"):
         return None
     calls = list(recording.all(LogCall))
     if match := re.search(_TWICE, failure.message):
@@ -174,7 +174,9 @@ def _crash(recording: Recording, failure: Failure | None) -> Finding | None:
         )
     key = re.fullmatch(r"'?(\w+)'?", failure.message) if failure.type == "KeyError" else None
     line = failure.place.source if failure.place else ""
-    if key and "_metrics" in line and any(c.name == key[1] and len(columns(c)) > 1 for c in calls):
+    # Where the error was met while a batch was sought, no calls are written down.
+    forked = failure.stage == "batch" or any(c.name == key[1] and len(columns(c)) > 1 for c in calls if key)
+    if key and "logged_metrics" in line and forked:
         return Finding(
             f"`{key[1]}` is read from the logged metrics, and is not there.",
             f"With on_step=True and on_epoch=True Lightning logs `{key[1]}_step` and `{key[1]}_epoch`; the latter only "

@@ -46,19 +46,38 @@ def batch_size_is_right(recording: Recording) -> Iterator[Finding]:
             failure.place,
         )
         return
+    constant = list(_always_one_size(require_log_calls(recording)))
+    yield from constant
     weighed = [c for c in require_log_calls(recording) if _is_weighed(c)]
-    if not weighed:
+    if not weighed and not constant:
         raise NotApplicable("no mean over the batches of an epoch is logged whose weights Lightning chooses")
     for stage in ("train", "validate"):
         wrong = [c for c in weighed if c.at.stage == stage and c.size is not None and c.weight != c.size]
         if wrong:
             yield _wrong(wrong)
             return
-    if not any(c.size is not None for c in weighed):
+    if weighed and not any(c.size is not None for c in weighed):
         doubts = list(_in_doubt(recording, weighed))
         yield from doubts
         if not doubts:
             raise Inconclusive("how many samples a batch has cannot be told")
+
+
+def _always_one_size(calls: list[LogCall]) -> Iterator[Finding]:
+    """A batch_size that is given, and is the same for batches of different sizes."""
+    means = [c for c in calls if c.batch_size is not None and by_epoch(c) and in_step(c) and c.reduction == "mean"]
+    for name in dict.fromkeys(c.name for c in means):
+        own = [c for c in means if c.name == name and c.size is not None]
+        given, sizes = {c.batch_size for c in own}, {c.size for c in own}
+        if len(given) == 1 and len(sizes) > 1:
+            yield Finding(
+                f"`{name}` is logged with batch_size={own[0].batch_size} for batches of {' and '.join(map(str, sizes))}"
+                " samples.",
+                "A constant gives each batch the same weight; it may be meant so.",
+                f'self.log("{name}", value)  # Lightning reads the size off the batch',
+                own[0].place,
+                "advice",
+            )
 
 
 def _is_weighed(call: LogCall) -> bool:

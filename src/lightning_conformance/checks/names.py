@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from lightning_conformance.checks.registry import check
-from lightning_conformance.checks.verdict import Finding
+from lightning_conformance.checks.verdict import Finding, Inconclusive
 from lightning_conformance.recording.events_logging import NameShadowed
 from lightning_conformance.recording.model import Failure, Recording
 
@@ -57,6 +57,8 @@ def reserved_names_are_free(recording: Recording) -> Iterator[Finding]:
             failure.place,
         )
         return
+    if failure is not None and not recording.tape:
+        raise Inconclusive("the run did not begin (see training_completes)")
     for shadowed in recording.all(NameShadowed):
         yield _shadowed(shadowed, failure)
 

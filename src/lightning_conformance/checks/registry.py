@@ -176,7 +176,7 @@ def _possible_roots(each: Check, recordings: Source) -> list[Check]:
     if each.name != COMPLETION:
         return [CHECKS[name] for name in each.caused_by]
     failure = recordings(TRAIN).failure
-    crashed = failure is not None and failure.stage in ("construct", "fit")
+    crashed = failure is not None and failure.stage in ("construct", "batch", "fit")
     return [c for c in all_checks() if crashed and c.explains_crash and c.name != COMPLETION]
 
 

@@ -109,6 +109,19 @@ def reads_whole(recording: Recording, methods: Collection[str], attribute: str) 
     return None
 
 
+def divided(recording: Recording, methods: Collection[str], attribute: str) -> Place | None:
+    """Where the methods, or helpers that they name, divide an attribute of ``self``."""
+    for name in sorted(_mentioned(recording, set(methods)), key=lambda n: n not in methods):
+        method = recording.methods.get(name)
+        tree = method_tree(method) if method and not name.endswith("_step") else None
+        for node in ast.walk(tree) if tree and method else ():
+            divides = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+            left = ast.walk(node.left) if divides else ()  # type: ignore[attr-defined]
+            if method and any(_is_self_attribute(part, {attribute}) for part in left):
+                return line_of(method, node)  # type: ignore[arg-type]
+    return None
+
+
 def _adds_or_slices(parent: ast.AST) -> bool:
     if isinstance(parent, ast.Attribute):
         return parent.attr in ("append", "extend", "update", "setdefault", "clear", "insert")

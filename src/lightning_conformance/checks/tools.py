@@ -230,7 +230,7 @@ def learning_rate_is_used(train: Recording, tools: Recording) -> Iterator[Findin
     ```
 
     ## Known problems
-    Where another method reads the rate, it may set it by hand: advice.
+    Where another method reads the rate, or the constructor made the optimizer with it, it has an effect: advice.
     """
     tried = list(tools.all(LearningRateTried))
     if not tried:
@@ -248,5 +248,5 @@ def learning_rate_is_used(train: Recording, tools: Recording) -> Iterator[Findin
         "configure_optimizers does not use it.",
         f"lr=self.{first.attribute}  # in configure_optimizers (or self.hparams.{first.attribute})",
         train.method_place("configure_optimizers"),
-        "advice" if is_read else "warning",
+        "advice" if is_read or first.first in first.rates else "warning",
     )

@@ -58,6 +58,20 @@ class KeptSize(Seen):
 
 
 @dataclass(frozen=True)
+class KeptAmount(Seen):
+    """What a number of the module is, when an epoch's steps of a loop begin, or are over.
+
+    Args:
+        name: The attribute.
+        edge: Which end of the epoch's steps.
+    """
+
+    name: str
+    edge: Edge
+    amount: float
+
+
+@dataclass(frozen=True)
 class Monitored(Seen):
     """What a callback or scheduler watches, when the run is over.
 

@@ -15,6 +15,7 @@ from lightning_conformance.recording.instruments.base import EpochEdges, Run
 from lightning_conformance.recording.places import assignments
 
 _LONG = 200
+_NOT_PLAIN = ("_modules", "_trainer", "_fabric")
 
 
 def metric_class() -> Any:
@@ -63,17 +64,16 @@ class MetricObjects(EpochEdges):
         base, module = metric_class(), self.run.module
         if base is None:
             return
+        kinds = (base, getattr(sys.modules.get("torchmetrics"), "MetricCollection", base))
         registered = {id(m) for m in module.modules()}
-        for attribute, value in vars(module).items():
-            if attribute.startswith("_") and attribute in ("_modules", "_trainer", "_fabric"):
-                continue
-            for path, item in _held(value, 0):
-                if isinstance(item, base) and id(item) not in registered:
-                    place = self._places.get(attribute)
-                    hidden = MetricHidden(
-                        self.run.tape.now, f"self.{attribute}{path}", type(item).__name__, type(value).__name__, place
-                    )
-                    self.run.tape.add(hidden)
+        for prefix, submodule in module.named_modules():
+            for attribute, value in vars(submodule).items():
+                for path, item in _held(value, 0) if attribute not in _NOT_PLAIN else ():
+                    if isinstance(item, kinds) and id(item) not in registered:
+                        where = f"self.{prefix}.{attribute}{path}" if prefix else f"self.{attribute}{path}"
+                        place = self._places.get(prefix.partition(".")[0] or attribute)
+                        kind, container = type(item).__name__, type(value).__name__
+                        self.run.tape.add(MetricHidden(self.run.tape.now, where, kind, container, place))
 
     def edge(self, which: Edge) -> None:
         """Write down what each metric holds."""

@@ -106,6 +106,16 @@ def _call(given: Mapping[str, Any], tape: Tape, place: Place | None) -> LogCall:
     )
 
 
+def _is_under_construction(module: Any) -> bool:
+    """Whether the module's own constructor is running."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "__init__" and frame.f_locals.get("self") is module:
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _kind(value: Any) -> str:
     base = metric_class()
     if base is not None and isinstance(value, base):
@@ -131,6 +141,9 @@ def log_calls(package: LightningPackage, tape: Tape, places: Places) -> Iterator
         try:
             given = signature.bind(*args, **kwargs).arguments
         except TypeError:
+            return original(*args, **kwargs)
+        if tape.stage == "start" and not tape.hook and not _is_under_construction(given.get("self")):
+            # A factory may train a module of its own before it hands it over.
             return original(*args, **kwargs)
         call = _call(given, tape, places.here(overrides=("log", "log_dict")))
         try:

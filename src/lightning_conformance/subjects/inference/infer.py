@@ -252,8 +252,8 @@ def insensitive(attempts: Attempts, best: Outcome) -> list[str]:
     doubts = []
     for path, node in best.draft.leaves():
         name, copies = node.name or label(path), best.draft.copies(path)
-        if path != copies[0]:
-            continue  # what holds for one sample holds for all
+        if path != copies[0] or not name.strip("_"):
+            continue  # what holds for one sample holds for all; `_` is not meant to be used
         if node.kind == "unknown" or path not in best.trace.used:
             doubts.append(f"`{name}` is not used")
         elif best.loss is not None and best.draft.kind != "tensor" and attempts.count < 400:

@@ -13,7 +13,7 @@ from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.naming import refined
 from lightning_conformance.subjects.inference.relations import is_lengths
-from lightning_conformance.subjects.inference.solving import current_spec
+from lightning_conformance.subjects.inference.standing_in import current_spec
 from lightning_conformance.subjects.inference.tracing import Trace
 from lightning_conformance.subjects.inference.words import meaning_of
 

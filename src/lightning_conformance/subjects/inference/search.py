@@ -20,12 +20,8 @@ from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_t
 from lightning_conformance.subjects.inference.probes import Revealed
 from lightning_conformance.subjects.inference.relations import is_lengths, related
 from lightning_conformance.subjects.inference.seeds import Examples
-from lightning_conformance.subjects.inference.solving import (
-    Solver,
-    current_spec,
-    drafts_of_lengths,
-    stand_in,
-)
+from lightning_conformance.subjects.inference.solving import Solver, drafts_of_lengths
+from lightning_conformance.subjects.inference.standing_in import current_spec, stand_in
 from lightning_conformance.subjects.inference.structure import completed_drafts, keyed_drafts, revealed_drafts
 from lightning_conformance.subjects.inference.tracing import BatchPlaced, Mismatch, RankRevealed, Stop
 

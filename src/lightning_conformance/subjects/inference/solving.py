@@ -6,21 +6,20 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import lru_cache
 from itertools import chain
 
 import torch
 
 from lightning_conformance.subjects.batch_nodes import TensorSpec
-from lightning_conformance.subjects.batch_values import draw_tensor
 from lightning_conformance.subjects.inference.drafts import Draft, Path
-from lightning_conformance.subjects.inference.expectations import SIDE, TIME, Expectation, Shape
+from lightning_conformance.subjects.inference.drawing import drawn
+from lightning_conformance.subjects.inference.expectations import TIME, Expectation, Shape
 from lightning_conformance.subjects.inference.naming import prior_of
 from lightning_conformance.subjects.inference.relations import is_lengths
 from lightning_conformance.subjects.inference.shapes import preimages, resized
+from lightning_conformance.subjects.inference.standing_in import current_spec, is_sequence, stand_in
 from lightning_conformance.subjects.inference.tracing import Stop, Trace, substituted, tensors_in
 from lightning_conformance.subjects.inference.unchecked import PACK, is_safe
-from lightning_conformance.subjects.inference.words import meaning_of
 
 PLAIN = frozenset(
     (
@@ -63,7 +62,6 @@ PLAIN = frozenset(
 ALTERNATIVES = 4
 REPLAYS = 300
 LARGEST = 1024  # of the sizes that a message names
-STAND_INS = {0: (), 1: (TIME + 4,), 2: (TIME + 4, 8), 3: (3, SIDE, SIDE), 4: (3, 8, SIDE, SIDE)}
 SINGLE_NAMES = re.compile(r"user|item|idx|index|label|class|target|^cat(?!s)|category|genre|movie|step")
 SIZES_TOLD = re.compile(r"(?<![\w.])\d{1,4}(?![\w.])|(?<=\dx)\d+|\d+(?=x\d)")  # 4, 1x11
 ABOUT_DTYPE = re.compile(
@@ -71,29 +69,7 @@ ABOUT_DTYPE = re.compile(
     re.IGNORECASE,
 )  # messages; where one is about sizes alone, other dtypes would not help
 POSITION = re.compile(r"index (\d+) is out of bounds(?: for dimension \d+ with size (\d+))?")
-TOLD_BY_NAME = {"mask", "attention mask", "padding mask", "flag", "timestep"}  # whatever consumes them
 SQUEEZES = {torch.squeeze, torch.Tensor.squeeze}
-MANY = 997  # values; a larger tensor repeats them, as drawing all of them would take longer than the replay
-
-
-def stand_in(rank: int, batch: int, node: Draft) -> TensorSpec:
-    """What an unknown leaf is fed as, were it of that rank; without a batch dimension where it is free of one."""
-    rest = STAND_INS[min(max(rank - 1, 0), 4)]
-    if node.steps and len(rest) in (1, 2):
-        rest = (node.steps, *rest[1:])
-    return TensorSpec(rest if node.free else (batch, *rest))
-
-
-def current_spec(node: Draft, batch: int) -> TensorSpec:
-    """What a leaf is fed as: what is known of it, else what its name says, else a stand-in."""
-    if node.spec is not None:
-        return node.spec.with_batch_size(batch)
-    unknown = stand_in(node.rank, batch, node)
-    if node.rank == 1 and is_lengths(node):
-        steps = node.steps or TIME
-        return replace(unknown, dtype="int", low=steps, high=steps + 1)
-    prior = prior_of(node.name, rank=node.rank) if meaning_of(node.name) in TOLD_BY_NAME else None
-    return replace(prior, shape=unknown.shape) if prior else unknown
 
 
 class Solver:
@@ -144,7 +120,7 @@ class Solver:
         widths = [width for width in dict.fromkeys([*known, *range(1, goal[1])]) if width < goal[1]]
         for width in widths[: ALTERNATIVES * 2]:
             specs = [TensorSpec((self.batch, width)), TensorSpec((self.batch, goal[1] - width))]
-            leaves = {twin: _drawn(spec) for twin, spec in zip(pair, specs, strict=True)}
+            leaves = {twin: drawn(spec) for twin, spec in zip(pair, specs, strict=True)}
             value = self.trace.replayed(operand, pair[0], leaves)
             if value is not None and tuple(value.shape) == goal:
                 yield self.draft.with_spec(pair[0], specs[0]).with_spec(pair[1], specs[1])
@@ -192,7 +168,7 @@ class Solver:
             if not is_free and spec.shape and self.batch not in spec.shape[:2]:
                 continue
             started = time.thread_time()  # of this thread alone, so that a busy machine finds no less
-            passes = self.draft.with_spec(path, spec) not in self.seen and check(_drawn(spec))
+            passes = self.draft.with_spec(path, spec) not in self.seen and check(drawn(spec))
             trace.replaying += time.thread_time() - started
             if passes:
                 yield spec
@@ -256,8 +232,9 @@ class Solver:
                 at = dim % (len(goal) + 1)
                 yield (*goal[:at], 1, *goal[at:])
         for _, other in self.draft.leaves():
-            if other.spec is not None and len(other.spec.shape) > len(goal):
-                yield tuple(int(d) for d in other.spec.shape)
+            shape = tuple(int(d) for d in other.spec.shape) if other.spec is not None else ()
+            if len(shape) > len(goal) and torch.Size(shape).numel() == torch.Size(goal).numel():
+                yield shape
 
     def _as_told(self, path: Path, stop: Stop) -> Iterator[TensorSpec]:
         """The sizes that the error's own message names, in the place of the leaf's."""
@@ -311,11 +288,6 @@ class Solver:
         yield from (replace(base, shape=stand_in(rank, self.batch, node).shape) for rank in ranks)
 
 
-def is_sequence(node: Draft) -> bool:
-    """Whether a leaf belongs to lengths."""
-    return bool(node.steps) and not is_lengths(node)
-
-
 def told_sizes(error: Exception) -> list[int]:
     """The numbers that an error's message names, where they may be sizes."""
     return list(dict.fromkeys(n for n in map(int, SIZES_TOLD.findall(str(error))) if 0 < n <= LARGEST))
@@ -361,29 +333,3 @@ def _named_bases(node: Draft, wanted: Expectation) -> list[TensorSpec]:
         return []
     prior = prior_of(node.name, rank=max(map(len, wanted.shapes), default=None))
     return [prior] if prior else []
-
-
-def _drawn(spec: TensorSpec) -> torch.Tensor:
-    """Values of a spec, for a replay."""
-    shape = tuple(int(dim) for dim in spec.shape)
-    count = torch.Size(shape).numel()
-    if spec.form or count <= MANY:
-        return draw_tensor(spec, torch.Generator().manual_seed(0))
-    return _pool(replace(spec, shape=(MANY,))).first(count).view(shape)
-
-
-class _Pool:
-    """The same values again and again, in memory that all replays share as long as none writes there."""
-
-    def __init__(self, spec: TensorSpec) -> None:
-        self.values = draw_tensor(spec, torch.Generator().manual_seed(0))
-        self.memory, self.version = self.values, self.values._version
-
-    def first(self, count: int) -> torch.Tensor:
-        if self.memory.numel() < count or self.memory._version != self.version:
-            self.memory = self.values.repeat(2 * count // MANY + 1)
-            self.version = self.memory._version
-        return self.memory[:count]
-
-
-_pool = lru_cache(maxsize=8)(_Pool)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.batch_spec import BatchSpec
 from lightning_conformance.subjects.inference.drafts import Draft, finished
-from lightning_conformance.subjects.inference.solving import current_spec
+from lightning_conformance.subjects.inference.standing_in import current_spec
 
 UNUSED = TensorSpec(("B",))
 UNUSED_IN_SAMPLE = TensorSpec(())

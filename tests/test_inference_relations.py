@@ -1,0 +1,117 @@
+"""What the parts of a batch say of each other is used in the search for it."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from inference_modules import Adam
+from torch import nn
+
+from lightning_conformance.subjects.batch_nodes import TensorSpec
+from lightning_conformance.subjects.code_reading import syntax
+from lightning_conformance.subjects.inference import infer_batch
+from lightning_conformance.subjects.inference.drafts import Draft
+from lightning_conformance.subjects.inference.expectations import TIME
+from lightning_conformance.subjects.inference.relations import related
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def tensor(name: str, spec: TensorSpec | None = None) -> Draft:
+    return Draft("tensor", name=name, spec=spec)
+
+
+def related_of(*leaves: Draft) -> dict[str, Draft]:
+    draft = related(Draft("dict", tuple((leaf.name, leaf) for leaf in leaves)))
+    return {str(key): child for key, child in draft.children}
+
+
+def test_lengths_are_of_what_has_their_stem():
+    known = TensorSpec((5, 12, 3))
+    found = related_of(
+        tensor("src", known), tensor("src_mask"), tensor("label"), tensor("src_lengths"), tensor("tgt_len")
+    )
+    assert {name: node.steps for name, node in found.items()} == {
+        "src": 12, "src_mask": 12, "label": 0, "src_lengths": 12, "tgt_len": TIME,
+    }  # fmt: skip
+    assert found["src_mask"].rank == 2 and found["label"].rank == 1
+
+
+def test_lengths_without_a_stem_make_no_sequence():
+    found = related_of(tensor("x"), tensor("lengths"))
+    assert (found["x"].steps, found["x"].rank, found["lengths"].steps) == (0, 1, TIME)
+
+
+class Forecaster(Adam):
+    """One covariate a step; the target is counted alone; the loss is scaled, and weighted where there is a weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(1, 4)
+        self.out = nn.Linear(4, 1)
+
+    def training_step(self, batch, batch_idx):
+        x, (target, weight) = batch
+        steps, rows = x["decoder_cont"].size(1), x["decoder_lengths"].size(0)
+        hidden = self.layer(x["decoder_cont"].reshape(-1, 1)).view(rows, steps, 4)
+        prediction = self.out(hidden).squeeze(-1)
+        scale = x["target_scale"]
+        losses = (prediction * scale[:, 1, None] + scale[:, 0, None] - target).abs()
+        if weight is not None:
+            losses = losses * weight.unsqueeze(-1)
+        mask = torch.arange(target.size(1)) < x["decoder_lengths"][:, None]
+        loss = losses[mask].mean()
+        self.log("train_loss", loss, batch_size=len(x["decoder_target"]))
+        return loss
+
+
+def test_sequences_scales_and_weights():
+    found = infer_batch(Forecaster, budget_seconds=60.0)
+    text = str(found.spec)
+    assert "decoder_cont: float[B,7,1]" in text and "decoder_target: float[B,7]" in text, text
+    assert "target_scale: float[B,2]" in text and text.endswith("(target: float[B,7], none)"), text
+
+
+class Critic(Adam):
+    """What is joined has as many columns as the layer behind it, together."""
+
+    def __init__(self):
+        super().__init__()
+        self.policy, self.critic = nn.Linear(5, 2), nn.Linear(7, 1)
+
+    def training_step(self, batch, batch_idx):
+        obs, action, value = batch
+        loss = F.mse_loss(self.critic(torch.cat([obs, action], dim=-1)), value)
+        return loss + self.policy(obs).pow(2).mean()
+
+
+def test_columns_are_shared():
+    found = infer_batch(Critic, budget_seconds=60.0)
+    assert str(found.spec) == "obs: float[B,5], action: float[B,2], value: float[B,1]"
+
+
+class Squeezed(Adam):
+    """A target that is squeezed has something to squeeze."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 4, 3, padding=1)
+
+    def training_step(self, batch, batch_idx):
+        images, labels = batch
+        return F.cross_entropy(self.layer(images), labels.squeeze(1).long())
+
+
+def test_squeeze_speaks_for_a_dimension_of_one():
+    found = infer_batch(Squeezed, budget_seconds=60.0)
+    assert [t.shape for t in found.spec.tensors] == [("B", 3, 32, 32), ("B", 1, 32, 32)]
+
+
+def test_only_the_function_around_a_frame_is_read():
+    def inner():
+        return [node for node in syntax.nodes_around(sys._getframe()) if hasattr(node, "name")]
+
+    assert [node.name for node in inner()] == ["inner"]
