@@ -79,6 +79,7 @@ def any_batch_size_works(train: Recording, ladder: Recording) -> Iterator[Findin
     """
     if train.ragged_failure is not None:
         raise NotApplicable("a smaller batch fails (see last_smaller_batch_works)")
+    _require_that_some_size_works(ladder)
     tried = [event for event in ladder.all(SizeTried) if event.size > 1]
     failed = [event for event in tried if event.failure is not None and not _on_purpose(event)]
     if not failed:
@@ -163,6 +164,14 @@ def batch_of_one_works(train: Recording, ladder: Recording) -> Iterator[Finding]
         "warning",
         one.failure.traceback,
     )
+
+
+def _require_that_some_size_works(ladder: Recording) -> None:
+    """What fails with every size, usual ones perhaps among them, says nothing of sizes."""
+    failures = [event.failure for event in ladder.all(SizeTried)]
+    if failures and all(failure is not None for failure in failures):
+        assert failures[0] is not None
+        raise Inconclusive(f"a short fit fails with every size: {failures[0].type}: {failures[0].message}")
 
 
 def _on_purpose(event: SizeTried) -> bool:

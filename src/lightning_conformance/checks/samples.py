@@ -42,7 +42,7 @@ def samples_are_independent(train: Recording, ladder: Recording) -> Iterator[Fin
 
     ## Known problems
     A batch that is one set or one graph is a sample of its own; `forward` may compare samples on purpose (contrastive
-    losses). Give such a module's name to `--lightning-deselect`, or leave the warning be.
+    losses). Leave the check out there: `--lightning-ignore=samples_are_independent`.
     """
     compared = next(ladder.all(SampleReplaced), None)
     if compared is None:
