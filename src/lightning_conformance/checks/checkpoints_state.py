@@ -13,11 +13,12 @@ from lightning_conformance.checks.checkpoints import (
     tried,
 )
 from lightning_conformance.checks.registry import check
+from lightning_conformance.checks.reproducibility import differing_losses, loss_pairs
 from lightning_conformance.checks.source import find_assignment, line_of, method_tree
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable, Severity
 from lightning_conformance.checks.wording import listed
 from lightning_conformance.recording.events_checkpoints import LoadTried, Resumed
-from lightning_conformance.recording.model import Compared, Place, Recording
+from lightning_conformance.recording.model import Place, Recording
 
 
 @check(
@@ -151,8 +152,7 @@ def resumed_training_goes_on(train: Recording, repeat: Recording, resume: Record
     ## Known problems
     A module whose runs differ from one another anyway is not judged.
     """
-    pairs = [(c.first, c.second) for c in repeat.all(Compared)]
-    if any(_differ(a, b) for a, b in pairs):
+    if differing_losses(loss_pairs(train, repeat)):
         raise Inconclusive("two runs from one seed differ (see same_seed_same_losses)")
     event = next(resume.all(Resumed))
     if event.failure is not None:

@@ -6,7 +6,20 @@ from collections.abc import Iterator
 
 from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.verdict import Finding, NotApplicable
-from lightning_conformance.recording.model import Compared, Recording
+from lightning_conformance.recording.model import LossSeen, Recording
+
+
+def loss_pairs(train: Recording, repeat: Recording) -> list[tuple[int, float, float]]:
+    """Number of the step, and the loss of each of two runs from one seed."""
+    firsts = [step.loss.value if step.loss else None for step in train.steps]
+    seconds = [event.value for event in repeat.all(LossSeen)]
+    pairs = enumerate(zip(firsts, seconds, strict=False))
+    return [(index, a, b) for index, (a, b) in pairs if a is not None and b is not None]
+
+
+def differing_losses(pairs: list[tuple[int, float, float]]) -> list[tuple[int, float, float]]:
+    """Those that differ by more than rounding."""
+    return [(i, a, b) for i, a, b in pairs if a == a and abs(a - b) > 1e-4 * max(1.0, abs(a), abs(b))]
 
 
 @check(family="reproducibility", severity="warning", regimes=("train", "repeat"))
@@ -35,15 +48,15 @@ def same_seed_same_losses(train: Recording, repeat: Recording) -> Iterator[Findi
     ## Known problems
     Some operations add in an order that differs from run to run; differences within rounding are not reported.
     """
-    pairs = [(c, c.first, c.second) for c in repeat.all(Compared) if c.first is not None and c.second is not None]
+    pairs = loss_pairs(train, repeat)
     if not pairs:
         raise NotApplicable("training_step returns no loss to compare")
-    differ = [(c, a, b) for c, a, b in pairs if a == a and abs(a - b) > 1e-4 * max(1.0, abs(a), abs(b))]
+    differ = differing_losses(pairs)
     if differ:
-        what, one, other = differ[0]
+        step, one, other = differ[0]
         yield Finding(
             f"{len(differ)} of {len(pairs)} losses differ between two runs from one seed; "
-            f"the {what.what} was {one:.6g} and {other:.6g}.",
+            f"that of step {step} was {one:.6g} and {other:.6g}.",
             "Random numbers come from a source that the seed does not reach.",
             "lightning.seed_everything(seed)  # and no generator of one's own that is not seeded from it",
             train.method_place("training_step"),

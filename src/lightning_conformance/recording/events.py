@@ -225,12 +225,3 @@ class LossSeen(Seen):
     """What one call of ``training_step`` returned; None where that is no number."""
 
     value: float | None
-
-
-@dataclass(frozen=True)
-class Compared(Seen):
-    """Two values of one thing that should be the same; None where a value is no number."""
-
-    what: str
-    first: float | None
-    second: float | None

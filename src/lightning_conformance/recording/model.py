@@ -9,7 +9,6 @@ from typing import Literal, TypeVar
 from lightning_conformance.recording.events import (
     BackwardRan,
     BatchFacts,
-    Compared,
     GradientsCleared,
     HookCalled,
     LogCall,
@@ -237,7 +236,6 @@ __all__ = [
     "TRAIN",
     "BackwardRan",
     "BatchFacts",
-    "Compared",
     "Failure",
     "Gradient",
     "GradientsCleared",

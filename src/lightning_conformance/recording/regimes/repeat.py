@@ -1,20 +1,16 @@
-"""Train twice with one seed."""
+"""Train once more, with the seed that the ``train`` regime had."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from lightning_conformance.recording.model import Compared, Recording
+from lightning_conformance.recording.model import LossSeen, Recording
 from lightning_conformance.recording.regimes.base import folder, plain_fit
 from lightning_conformance.recording.setup import Setup
 
 
 def record(setup: Setup, blank: Recording) -> Recording:
-    """Two fits from the same seed, and their losses side by side."""
+    """The losses, to be compared with those of the ``train`` regime."""
     with folder() as where:
-        first, second = (plain_fit(setup, where) for _ in range(2))
-    events = [
-        Compared(first.tape.now, f"loss of step {index}", one, other)
-        for index, (one, other) in enumerate(zip(first.losses, second.losses, strict=False))
-    ]
-    return replace(blank, tape=tuple(events))
+        run = plain_fit(setup, where)
+    return replace(blank, tape=tuple(event for event in run.tape.events if isinstance(event, LossSeen)))
