@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
+import re
 from collections.abc import Iterator
 
-from lightning_conformance.checks.hooks_table import REMOVED
+from lightning_conformance.checks.hooks_table import REMOVED, REMOVED_OF_TRAINER, WORDS
 from lightning_conformance.checks.registry import check
+from lightning_conformance.checks.source import method_tree
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
 from lightning_conformance.checks.wording import count, listed
 from lightning_conformance.recording.events_hooks import (
@@ -21,7 +24,9 @@ from lightning_conformance.recording.model import Recording
 # What a name that resembles a hook begins or ends with.
 _BEGINS = ("on_", "configure_")
 _ENDS = ("_step", "_epoch_end", "_epoch_start", "_dataloader", "_step_end", "_batch_end", "_batch_start")
+_ENDS_ALIKE = ("_steps", "_dataloaders", "_loader", "_epoch_finish", "_epoch_begin", "_batch_begin", "_batch_finish")
 _NEAR = 0.82
+_PUT_TOGETHER = re.compile(r"""getattr\(\s*self\s*,\s*f?["']([^"']*(?:\{|%s)[^"']*)["']""")
 _POSITIONAL = ("positional_only", "positional_or_keyword")
 # Called with keywords: the names matter.
 _BY_NAME = {"setup": ("stage",), "teardown": ("stage",)}
@@ -68,6 +73,8 @@ def every_hook_is_known(recording: Recording) -> Iterator[Finding]:
     for method in recording.all(MethodSeen):
         if method.base is not None or method.mentioned or method.name in known:
             continue
+        if _says_nothing(recording, method.name) or _may_be_put_together(recording, method.name):
+            continue
         if method.name in REMOVED:
             yield _removed(method, defined)
         elif method.of_callback:
@@ -103,19 +110,40 @@ def _removed(method: MethodSeen, defined: set[str]) -> Finding:
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:
-    if not (name.startswith(_BEGINS) or name.endswith(_ENDS)):
+    if not (name.startswith(_BEGINS) or name.endswith((*_ENDS, *_ENDS_ALIKE))):
         return ""
     hooks = [hook for hook in known if hook.startswith(_BEGINS) or hook.endswith(_ENDS)]
-    # The words that authors shorten or lengthen most.
-    spelt = name.replace("training", "train") if name.startswith("on_") else name.replace("train_step", "training_step")
-    spelt = (
-        spelt.replace("val_", "validation_").replace("valid_", "validation_").replace("validationation", "validation")
-    )
-    if spelt != name and spelt in hooks:
-        return spelt
-    if name.endswith(("_dataloader", "_step")):
+    said = _in_lightnings_words(name)
+    same = [hook for hook in hooks if _in_lightnings_words(hook) == said]
+    if same:
+        return same[0]
+    if name.endswith(("_dataloader", "_step", *_ENDS_ALIKE)):
         return ""
     return next(iter(difflib.get_close_matches(name, hooks, n=1, cutoff=_NEAR)), "")
+
+
+def _in_lightnings_words(name: str) -> list[str]:
+    return [WORDS.get(word, word) for word in name.split("_")]
+
+
+def _may_be_put_together(recording: Recording, name: str) -> bool:
+    """Whether a method of the module asks for others by a name that it puts together, and may come to this one."""
+    for method in recording.methods.values():
+        for parts in _PUT_TOGETHER.findall(method.text):
+            pattern = ".*".join(re.escape(part) for part in re.split(r"\{[^}]*\}|%s", parts))
+            if re.fullmatch(pattern, name):
+                return True
+    return False
+
+
+def _says_nothing(recording: Recording, name: str) -> bool:
+    """Whether the method has no code: it is there for its name."""
+    source = recording.methods.get(name)
+    tree = method_tree(source) if source else None
+    return tree is not None and all(
+        isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        for node in tree.body
+    )
 
 
 @check(family="hooks", since="0.2.0", needs_steps=False, explains_crash=True)
@@ -269,10 +297,11 @@ def trainer_api_is_current(recording: Recording) -> Iterator[Finding]:
     """
     _hooks(recording)
     for event in recording.all(TrainerNameMissing):
+        instead = REMOVED_OF_TRAINER.get(event.name, event.near)
         yield Finding(
             f"`{event.method}` reads `self.trainer.{event.name}`, and the Trainer has no such attribute.",
-            "It was removed, or is misspelt." + (f" `{event.near}` is there." if event.near else ""),
-            f"self.trainer.{event.near}" if event.near else "",
+            "It was removed, or is misspelt." + (f" `{instead}` is there." if instead else ""),
+            f"self.trainer.{instead}" if instead else "",
             event.place,
             "warning",
         )

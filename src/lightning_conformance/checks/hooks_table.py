@@ -31,3 +31,50 @@ REMOVED: dict[str, tuple[str, str]] = {
     "tng_dataloader": ("1.0", "train_dataloader(self):"),
     "tng_data": ("1.0", "train_dataloader(self):"),
 }
+
+# What Lightning says for a word that authors use in the name of a hook. Both sides of a comparison are put so.
+WORDS = {
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validate": "validation",
+    "eval": "validation",
+    "testing": "test",
+    "prediction": "predict",
+    "begin": "start",
+    "finish": "end",
+    "steps": "step",
+    "epochs": "epoch",
+    "dataloaders": "dataloader",
+    "loader": "dataloader",
+    "optimizer": "optimizers",
+    "optimiser": "optimizers",
+    "optimisers": "optimizers",
+    "callback": "callbacks",
+}
+
+# What took the place of an attribute that the Trainer once had.
+REMOVED_OF_TRAINER = {
+    "gpus": "num_devices",
+    "num_gpus": "num_devices",
+    "num_processes": "num_devices",
+    "tpu_cores": "num_devices",
+    "ipus": "num_devices",
+    "devices": "num_devices",
+    "root_gpu": "strategy.root_device",
+    "data_parallel_device_ids": "device_ids",
+    "lr_schedulers": "lr_scheduler_configs",
+    "use_amp": "precision",
+    "amp_backend": "precision",
+    "running_sanity_check": "sanity_checking",
+    "progress_bar_dict": "progress_bar_metrics",
+    "train_loop": "fit_loop",
+    "evaluation_loop": "validate_loop",
+    "training_type_plugin": "strategy",
+    "accelerator_backend": "strategy",
+    "accelerator_connector": "strategy",
+    "weights_save_path": "default_root_dir",
+    "resume_from_checkpoint": "ckpt_path",
+    "disable_validation": "enable_validation",
+    "proc_rank": "global_rank",
+}

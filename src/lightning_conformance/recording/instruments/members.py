@@ -27,6 +27,7 @@ from lightning_conformance.recording.places import method_sources, user_classes
 
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _READ = re.compile(r"self\.trainer\.([a-z]\w*)")
+_PUT_THERE = re.compile(r"trainer\.([a-z]\w*)(?:\s*:[^=\n]*)?\s*=(?!=)")
 
 
 class Members(Instrument):
@@ -130,7 +131,8 @@ def parameters_of(function: Any, *, is_static: bool = False) -> tuple[Parameter,
 
 
 def _missing_names(trainer: Any, sources: dict[str, MethodSource], at: Any) -> Iterator[TrainerNameMissing]:
-    known = {*dir(type(trainer)), *vars(trainer)}
+    own = {name for method in sources.values() for name in _PUT_THERE.findall(method.text)}
+    known = {*dir(type(trainer)), *vars(trainer), *own}
     for method in sources.values():
         # Who asks first whether a name is there, or catches what follows, knows of both.
         if re.search(r"\b(hasattr|getattr|try)\b", method.text):
