@@ -145,6 +145,9 @@ def test_the_checks_say_themselves_whether_they_depend_on_a_guess():
         "training_completes",
         "loss_is_finite",
         "weights_update",
+        "parameters_are_registered",
+        "parameters_are_in_an_optimizer",
+        "every_parameter_gets_a_gradient",
     }
 
 

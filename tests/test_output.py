@@ -151,13 +151,13 @@ def test_a_warning_is_told_and_does_not_fail(kit):
     result = kit.run("--lightning-module=model.py:Unused")
     assert result.ret == 0
     lines = section(result, "lightning-conformance")
-    assert "    warning: 2 of 4 trainable parameters did not change: `extra.weight` and `extra.bias`." in lines
+    assert "    warning: 2 of 4 trainable parameters got no gradient: `extra.weight` and `extra.bias`." in lines
     assert any(line.startswith("    model.py:") and line.endswith(" in Unused.__init__") for line in lines)
 
 
 def test_a_warning_fails_under_strict(kit, items):
     result = kit.run("--lightning-module=model.py:Unused", "--lightning-strict")
-    assert items(result)["model.py:Unused::cpu::weights_update"] == "failed"
+    assert items(result)["model.py:Unused::cpu::every_parameter_gets_a_gradient"] == "failed"
     kit.write("pytest.ini", "[pytest]\nlightning_strict = true")
     assert kit.run("--lightning-module=model.py:Unused").ret == 1
 

@@ -261,6 +261,6 @@ def test_strict_and_timeout_hold_for_suites_too(kit, items):
             batch = "float[4,3], float[4,1]"
         """,
     )
-    node_id = "test_own.py::TestUnused::test_conforms[Unused-cpu-weights_update]"
+    node_id = "test_own.py::TestUnused::test_conforms[Unused-cpu-every_parameter_gets_a_gradient]"
     assert items(kit.run())[node_id] == "passed"
     assert items(kit.run("--lightning-strict"))[node_id] == "failed"

@@ -17,7 +17,7 @@ class FrozenBackboneUnderNoGrad(pl.LightningModule):
     def __init__(self):
         super().__init__()
         self.backbone = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
-        self.backbone.requires_grad_(False)
+        self.backbone.requires_grad_(False).eval()
         self.head = nn.Linear(4, 3)
 
     def train(self, mode: bool = True):

@@ -40,14 +40,14 @@ def frozen_parameters_stay_frozen(recording: Recording) -> Iterator[Finding]:
     ```python
     self.backbone.requires_grad_(False)
 
-    def train(self, mode=True):
-        super().train(mode)
+    def on_train_epoch_start(self):
         self.backbone.eval()  # running statistics stay, too
-        return self
     ```
 
     ## Known problems
-    Which parameters are meant to learn only the author knows: how many are frozen is told as advice.
+    An overridden `train()` that keeps the backbone in evaluation mode is not called before the first epoch since
+    Lightning 2.2: call `.eval()` in `__init__`, too. What is meant to
+    learn only the author knows: how much is frozen is told as advice.
     """
     layers = list(recording.all(LayerFacts))
     mistaken, moved = list(recording.all(FreezeWithoutEffect)), list(recording.all(FrozenMoved))
@@ -105,10 +105,7 @@ def _drifts(recording: Recording, layers: list[LayerFacts]) -> Finding:
         f"the running statistics of {count(len(layers), 'frozen layer')} changed in training: "
         f"{listed(layer.name for layer in layers)} ({layers[0].kind}).",
         "requires_grad_(False) freezes weights; in training mode the running mean and variance follow the data.",
-        "def train(self, mode=True):\n"
-        "    super().train(mode)\n"
-        f"    self.{layers[0].name.partition('.')[0]}.eval()\n"
-        "    return self",
+        f"def on_train_epoch_start(self): self.{layers[0].name.partition('.')[0]}.eval()",
         _freezing_place(recording) or layers[0].place,
         "warning",
     )
