@@ -95,8 +95,22 @@ class CosineOverInfiniteBatches(_Classifier):
 class DecayOverMinusOneSteps(_Classifier):
     def configure_optimizers(self):
         optimizer = torch.optim.SGD(self.parameters(), lr=0.01)
-        decay = lr_scheduler.LambdaLR(optimizer, lambda s: 1 - s / self.trainer.max_steps)  # FAULT: DecayOverMinusOneSteps
+        total = self.trainer.max_steps
+        decay = lr_scheduler.LambdaLR(optimizer, lambda s: 1 - s / total)  # FAULT: DecayOverMinusOneSteps
         return [optimizer], [{"scheduler": decay, "interval": "step"}]
+
+
+class DecayReadsMaxStepsLate(_Classifier):
+    """``max_steps`` is asked for in the schedule itself, where nothing keeps it."""
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.01)
+        decay = lr_scheduler.LambdaLR(optimizer, self.decay)  # FAULT: DecayReadsMaxStepsLate
+        self.total = self.trainer.max_steps
+        return [optimizer], [{"scheduler": decay, "interval": "step"}]
+
+    def decay(self, step):
+        return 1 - step / self.trainer.max_steps
 
 
 class FirstEpochAtRateZero(_Classifier):
@@ -116,10 +130,26 @@ class DecaysBelowZero(_Classifier):
 class SchedulerUnderAnUnknownKey(_Classifier):
     def configure_optimizers(self):
         optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
-        return {"optimizer": optimizer, "scheduler": lr_scheduler.StepLR(optimizer, 1)}  # FAULT: SchedulerUnderAnUnknownKey
+        schedule = lr_scheduler.StepLR(optimizer, 1)
+        return {"optimizer": optimizer, "scheduler": schedule}  # FAULT: SchedulerUnderAnUnknownKey
+
+
+class ClippingHookOnlyWatches(_Classifier):
+    def configure_gradient_clipping(self, optimizer, *args, **kwargs):  # FAULT: ClippingHookOnlyWatches
+        self.seen_groups = len(optimizer.param_groups)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
 EXPECTED = {
+    "ClippingHookOnlyWatches": {
+        "fault": "gradient-clipping-noop",
+        "batch": "x: float[5,6], y: int[5]<3",
+        "check": "gradient_clipping_clips",
+        "severity": "warning",
+        "words": ["gradient_clip_val"],
+    },
     "CosineInStepsPerEpoch": {
         "fault": "scheduler-per-epoch-by-default",
         "batch": "x: float[5,6], y: int[5]<3",
@@ -170,6 +200,13 @@ EXPECTED = {
         "words": ["inf"],
     },
     "DecayOverMinusOneSteps": {
+        "fault": "scheduler-from-max_steps",
+        "batch": "x: float[5,6], y: int[5]<3",
+        "check": "scheduler_fits_the_run",
+        "severity": "error",
+        "words": ["max_steps"],
+    },
+    "DecayReadsMaxStepsLate": {
         "fault": "scheduler-from-max_steps",
         "batch": "x: float[5,6], y: int[5]<3",
         "check": "learning_rate_stays_sane",

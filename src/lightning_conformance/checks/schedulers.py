@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.source import method_tree
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
-from lightning_conformance.checks.wording import count, number
+from lightning_conformance.checks.wording import count
 from lightning_conformance.recording.events_schedulers import SchedulerSeen
 from lightning_conformance.recording.model import Recording, WarningSeen
 
-_STEPS = re.compile(r"estimated_stepping_batches|num_training_batches|len\(.*loader|steps?\b|steps_per_epoch")
 _EPOCHS = re.compile(r"max_epochs")
 
 
@@ -189,9 +188,9 @@ def _words(recording: Recording, scheduler: SchedulerSeen) -> str:
         return ""
     text = " ".join(ast.unparse(call) for call in calls)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            if re.search(rf"\b{node.targets[0].id}\b", text) and node.value not in calls:
-                text += f" {ast.unparse(node.value)}"
+        named = node.targets[0] if isinstance(node, ast.Assign) else None
+        if isinstance(node, ast.Assign) and isinstance(named, ast.Name) and node.value not in calls:
+            text += f" {ast.unparse(node.value)}" if re.search(rf"\b{named.id}\b", text) else ""
     return text
 
 
@@ -207,115 +206,3 @@ def _names_steps(name: str, words: str) -> bool:
         return True
     values = re.findall(r"=\s*([^,)=]+)", words)
     return any(re.search(r"(?i)steps|stepping", v) for v in values)
-
-
-@check(family="optimization", since="0.2.0")
-def learning_rate_stays_sane(recording: Recording) -> Iterator[Finding]:
-    """The learning rate is positive for most of each epoch, and a schedule does not let it grow without end.
-
-    ## What it does
-    Follows the learning rates of each optimizer step.
-
-    ## Why is this bad
-    An epoch at rate 0 trains nothing; a negative rate climbs the loss.
-
-    ## Example
-    ```python
-    LambdaLR(optimizer, lambda epoch: min(1, epoch / 5))  # the first epoch has rate 0
-    ```
-
-    ## Use instead
-    ```python
-    LambdaLR(optimizer, lambda epoch: min(1, (epoch + 1) / 5))
-    ```
-
-    ## Known problems
-    A warm-up by steps may have rate 0 in its first step.
-    """
-    from lightning_conformance.recording.model import OptimizerStepped
-
-    steps = [s for s in recording.all(OptimizerStepped) if s.learning_rates]
-    if not steps:
-        raise NotApplicable("no optimizer was stepped")
-    made = list(recording.all(SchedulerSeen))
-    place = made[0].place if made else recording.method_place("configure_optimizers")
-    negative = [s for s in steps if min(s.learning_rates) < 0]
-    if negative:
-        low = number(min(min(s.learning_rates) for s in negative))
-        yield Finding(
-            f"the learning rate was negative in {len(negative)} of {count(len(steps), 'step')}, {low} at the lowest.",
-            "The schedule runs past its end: each such step climbs the loss.",
-            "max(0.0, ...) around the factor, and a length that fits the run",
-            place,
-        )
-    for epoch in sorted({s.at.epoch for s in steps}):
-        for index in sorted({s.optimizer for s in steps}):
-            own = [s for s in steps if s.at.epoch == epoch and s.optimizer == index]
-            if len(own) > 1 and all(rate == 0 for s in own for rate in s.learning_rates):
-                yield Finding(
-                    f"the learning rate was 0 in all {count(len(own), 'step')} of epoch {epoch}.",
-                    "A warm-up that counts epochs from 0 wastes the first one, or the rate itself is 0.",
-                    "lambda epoch: min(1.0, (epoch + 1) / warmup)  # or 'interval': 'step'",
-                    place,
-                )
-                return
-    yield from _growing(recording, steps, made)
-
-
-def _growing(recording: Recording, steps: list, made: list[SchedulerSeen]) -> Iterator[Finding]:  # type: ignore[type-arg]
-    text = recording.methods["configure_optimizers"].text if "configure_optimizers" in recording.methods else ""
-    rates = [max(s.learning_rates) for s in steps if s.optimizer == 0]
-    if "max_steps" not in text or not made or len(rates) < 4 or made[0].name in ("OneCycleLR", "CyclicLR"):
-        return
-    if all(b > a for a, b in zip(rates, rates[1:], strict=False)) and rates[-1] > 2 * rates[0] > 0:
-        yield Finding(
-            f"the learning rate grew with every step, from {number(rates[0])} to {number(rates[-1])}.",
-            "trainer.max_steps is -1 where the Trainer was given max_epochs: a decay over -1 steps grows.",
-            "self.trainer.estimated_stepping_batches",
-            made[0].place,
-            "error" if rates[0] >= 0.5 * (rates[1] - rates[0]) else "warning",
-        )
-
-
-@check(family="optimization", since="0.2.0")
-def optimizer_settings_are_read(recording: Recording) -> Iterator[Finding]:
-    """Every key that `configure_optimizers` returns is one that Lightning reads.
-
-    ## What it does
-    Listens for Lightning's warning that it leaves out keys of the returned dictionary.
-
-    ## Why is this bad
-    A scheduler under a key that Lightning does not know is never stepped; `interval` beside `optimizer` has no effect.
-
-    ## Example
-    ```python
-    return {"optimizer": optimizer, "scheduler": scheduler}
-    ```
-
-    ## Use instead
-    ```python
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-    ```
-
-    ## Known problems
-    None.
-    """
-    for heard in recording.all(WarningSeen):
-        match = re.search(r"unsupported keys in the (?:optimizer|lr scheduler)\w* \w+: (.*)|Found unsupported keys.*?: (.*)", heard.message)
-        if match and "unsupported keys" in heard.message:
-            keys = (match[1] or match[2] or "").strip()
-            made = list(recording.all(SchedulerSeen))
-            yield Finding(
-                f"configure_optimizers returned keys that Lightning leaves out: {keys}",
-                "Only `optimizer` and `lr_scheduler` are read; `interval`, `frequency` and `monitor` belong into the "
-                "dictionary under `lr_scheduler`.",
-                "return {'optimizer': optimizer, 'lr_scheduler': {'scheduler': scheduler, 'interval': 'step'}}",
-                _return_of(recording) or (made[0].place if made else None),
-            )
-            return
-
-
-def _return_of(recording: Recording):  # type: ignore[no-untyped-def]
-    from lightning_conformance.checks.source import return_place
-
-    return return_place(recording, "configure_optimizers")
