@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.verdict import Finding, NotApplicable
@@ -67,7 +68,7 @@ def _growing(recording: Recording, steps: list[OptimizerStepped], made: list[Sch
     rates = [max(s.learning_rates) for s in steps if s.optimizer == 0]
     if "max_steps" not in text or not made or len(rates) < 4 or made[0].name in ("OneCycleLR", "CyclicLR"):
         return
-    if all(b > a for a, b in zip(rates, rates[1:], strict=False)) and rates[-1] > 2 * rates[0] > 0:
+    if all(b > a for a, b in pairwise(rates)) and rates[-1] > 2 * rates[0] > 0:
         yield Finding(
             f"the learning rate grew with every step, from {number(rates[0])} to {number(rates[-1])}.",
             "trainer.max_steps is -1 where the Trainer was given max_epochs: a decay over -1 steps grows.",

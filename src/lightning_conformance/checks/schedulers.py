@@ -14,6 +14,7 @@ from lightning_conformance.checks.wording import count
 from lightning_conformance.recording.events_schedulers import SchedulerSeen
 from lightning_conformance.recording.model import Recording, WarningSeen
 
+_LENGTH = re.compile(r"(?i)step|total|T_max|epoch|iter|batch|milestone|length|^n$|^T_0$")
 _EPOCHS = re.compile(r"max_epochs")
 
 
@@ -138,7 +139,7 @@ def scheduler_fits_the_run(recording: Recording) -> Iterator[Finding]:
 
 def _unusable(scheduler: SchedulerSeen) -> Iterator[Finding]:
     for name, value in scheduler.horizons:
-        if math.isinf(value) or (value < 0 and name != "last_epoch"):
+        if _LENGTH.search(name) and (math.isinf(value) or value < 0):
             what = "trainer.num_training_batches is inf" if math.isinf(value) else "trainer.max_steps is -1"
             yield Finding(
                 f"{scheduler.name} was made with {name} = {value:g}.",
