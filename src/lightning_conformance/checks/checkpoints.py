@@ -14,6 +14,9 @@ from lightning_conformance.recording.model import Failure, Place, Recording
 _CONFIGURES = ("setup", "configure_model", "configure_sharded_model", "on_fit_start")
 
 
+STATE_HOOKS = ("on_load_checkpoint", "state_dict", "on_save_checkpoint", "load_state_dict")
+
+
 def saved_checkpoint(round_trip: Recording) -> CheckpointSaved:
     """The checkpoint that was written.
 
@@ -72,6 +75,25 @@ def checkpoint_is_written(train: Recording, round_trip: Recording) -> Iterator[F
         )
 
 
+def _state_does_not_fit(train: Recording, failure: Failure) -> Finding:
+    override = first_place(train, STATE_HOOKS)
+    if override is None and failure.place is None:
+        return Finding(
+            f"its state cannot be loaded into a new instance: {failure.type}: {first_line(failure)}",
+            "Layers or buffers are made, or change their shape, after the constructor.",
+            "Make them in __init__, or in configure_model; load with trainer.fit(ckpt_path=...).",
+            first_place(train, ("setup", "configure_model")),
+            "advice",
+        )
+    return Finding(
+        f"its state cannot be loaded into the same module: {failure.type}: {first_line(failure)}",
+        "on_load_checkpoint expects what was not saved, or state_dict does not give what load_state_dict takes.",
+        'checkpoint.get("queue")  # or save it in on_save_checkpoint; keep all keys of super().state_dict()',
+        failure.place or override,
+        detail=failure.traceback,
+    )
+
+
 def first_line(failure: Failure) -> str:
     """The first line of its message."""
     return next(iter(failure.message.splitlines()), "")
@@ -116,14 +138,7 @@ def checkpoint_loads(train: Recording, round_trip: Recording) -> Iterator[Findin
     saved_checkpoint(round_trip)
     built = tried(round_trip, "built as before")
     if built is not None and built.failure is not None:
-        yield Finding(
-            f"its state cannot be loaded into the same module: {built.failure.type}: {first_line(built.failure)}",
-            "on_load_checkpoint expects what was not saved, or state_dict does not give what load_state_dict takes.",
-            'checkpoint.get("queue")  # or save it in on_save_checkpoint; keep all keys of super().state_dict()',
-            built.failure.place
-            or first_place(train, ("on_load_checkpoint", "state_dict", "on_save_checkpoint", "load_state_dict")),
-            detail=built.failure.traceback,
-        )
+        yield _state_does_not_fit(train, built.failure)
         return
     alone = tried(round_trip, "any pickle") or tried(round_trip, "without arguments")
     if alone is None or alone.failure is None or train.is_guessed:

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping
 
 from lightning_conformance.checks.checkpoints import (
+    STATE_HOOKS,
     first_line,
     first_place,
     saved_checkpoint,
@@ -158,11 +159,14 @@ def resumed_training_goes_on(train: Recording, repeat: Recording, resume: Record
     if event.failure is not None:
         if "weights_only" in event.failure.message:
             raise Inconclusive("the checkpoint is refused (see hyperparameters_are_plain)")
+        own = event.failure.place is not None or first_place(train, STATE_HOOKS) is not None
         yield Finding(
             f"training cannot be resumed from a checkpoint: {event.failure.type}: {first_line(event.failure)}",
             "What is loaded does not fit the module or its optimizers.",
             "",
             event.failure.place or first_place(train, ("on_load_checkpoint", "configure_optimizers")),
+            # Layers that change their shape while training, without a word of how to load them.
+            "error" if own else "advice",
             detail=event.failure.traceback,
         )
         return

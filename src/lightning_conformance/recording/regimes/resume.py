@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,14 +58,27 @@ class _Epochs:
         self.setup, self.path = setup, path
         self.attributes: dict[str, Any] = {}
 
+    def seed_batches(self, trainer: Any) -> None:
+        """Seed before each batch is handed over: what a loader draws differs in a run that is resumed."""
+        move, count = trainer.strategy.batch_to_device, Counter[int]()
+
+        def batch_to_device(*args: Any, **kwargs: Any) -> Any:
+            epoch = int(trainer.current_epoch)
+            seed_everything(self.setup.plan.seed + 1000 * epoch + count[epoch])
+            count[epoch] += 1
+            return move(*args, **kwargs)
+
+        trainer.strategy.batch_to_device = batch_to_device
+
     def callbacks(self) -> list[Any]:
         """One that seeds before anybody draws, one that saves when all others are done."""
         epochs, package = self, self.setup.package
 
         class Seeds(package.Callback):  # type: ignore[misc, name-defined]
+            def setup(self, trainer: Any, module: Any, stage: str) -> None:
+                epochs.seed_batches(trainer)
+
             def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int, *args: Any) -> None:
-                # A loader draws when it starts, which is not at the same moment in a run that is resumed.
-                seed_everything(epochs.setup.plan.seed + 1000 * trainer.current_epoch + batch_idx)
                 if trainer.current_epoch == 1 and batch_idx == 0:
                     epochs.attributes = plain_attributes(module)
 
