@@ -221,6 +221,7 @@ EXPECTED = {
         "words": ["epoch 0"],
     },
     "DecaysBelowZero": {
+        "fault": "",
         "batch": "x: float[5,6], y: int[5]<3",
         "check": "learning_rate_stays_sane",
         "severity": "error",
