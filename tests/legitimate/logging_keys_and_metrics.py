@@ -24,7 +24,8 @@ class LogsTemperatureInBothLoops(L.LightningModule):
         a, b = batch
         similarity = F.normalize(self.left(a)) @ F.normalize(self.right(b)).t() * self.log_scale.exp()
         self.log("scale", self.log_scale.exp())
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        if self.trainer.optimizers:
+            self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         return F.cross_entropy(similarity, torch.arange(len(a), device=a.device))
 
     def training_step(self, batch, batch_idx):
@@ -479,10 +480,13 @@ class FixedNoiseInAFork(L.LightningModule):
     def __init__(self):
         super().__init__()
         self.net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 8))
+        self.ready = False
 
     def setup(self, stage):
-        torch.manual_seed(3)
-        nn.init.normal_(self.net[0].weight, std=0.2)
+        if not self.ready:
+            torch.manual_seed(3)
+            nn.init.normal_(self.net[0].weight, std=0.2)
+            self.ready = True
 
     def training_step(self, x, batch_idx):
         loss = F.mse_loss(self.net(x + 0.3 * torch.randn_like(x)), x)

@@ -151,7 +151,8 @@ def resumed_training_goes_on(train: Recording, repeat: Recording, resume: Record
     ```
 
     ## Known problems
-    A module whose runs differ from one another anyway is not judged.
+    A module whose runs differ from one another anyway is not judged. Where no attribute explains the difference (a random
+    number generator of its own, a scheduler that Lightning does not know), it is advice.
     """
     if differing_losses(loss_pairs(train, repeat)):
         raise Inconclusive("two runs from one seed differ (see same_seed_same_losses)")
@@ -182,5 +183,5 @@ def resumed_training_goes_on(train: Recording, repeat: Recording, resume: Record
             "A checkpoint keeps parameters, buffers, optimizers and schedulers; plain attributes start anew.",
             "Make it a function of self.current_epoch or self.global_step, a buffer, or save it in on_save_checkpoint.",
             place or train.method_place("training_step"),
-            severity if told else "warning",
+            severity if told else "advice",
         )

@@ -52,7 +52,7 @@ class LoadTried(Seen):
 
 @dataclass(frozen=True)
 class StartedAgain(Seen):
-    """A trained instance was given to a Trainer again; ``changed``: parameters that were others when it started."""
+    """A trained instance was given to a Trainer again; ``changed``: trainable parameters that were others then."""
 
     changed: tuple[str, ...]
 

@@ -16,6 +16,7 @@ from lightning_conformance.recording.events import Seen
 from lightning_conformance.recording.events_checkpoints import CheckpointSaved, LoadTried, StartedAgain
 from lightning_conformance.recording.facts import fingerprint
 from lightning_conformance.recording.failures import failure_of
+from lightning_conformance.recording.isolation import seed_everything
 from lightning_conformance.recording.model import Failure, Moment, Recording
 from lightning_conformance.recording.places import Places, source_files
 from lightning_conformance.recording.regimes.base import folder, plain_fit
@@ -86,7 +87,8 @@ class _Loading:
         started: list[Digests] = []
         loss = self._loss(self.module, lambda: started.append(Digests(self.module)))
         if started:
-            yield StartedAgain(_AT, started[0].changed_since(before)[0])
+            trained = {name for name, p in self.module.named_parameters() if p.requires_grad}
+            yield StartedAgain(_AT, tuple(n for n in started[0].changed_since(before)[0] if n in trained))
         cls = type(self.module)
         first = self._tried("without arguments", lambda: _load(cls, self.path), loss)
         yield first
@@ -96,6 +98,8 @@ class _Loading:
 
     def _tried(self, how: str, load: Callable[[], Any], loss: float | None) -> LoadTried:
         try:
+            # What the constructor draws is drawn as for the trained instance.
+            seed_everything(self.setup.plan.seed)
             with unheard_warnings():
                 loaded = load()
         except Exception as error:
