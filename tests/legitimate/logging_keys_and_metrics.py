@@ -480,13 +480,8 @@ class FixedNoiseInAFork(L.LightningModule):
     def __init__(self):
         super().__init__()
         self.net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 8))
-        self.ready = False
-
-    def setup(self, stage):
-        if not self.ready:
-            torch.manual_seed(3)
-            nn.init.normal_(self.net[0].weight, std=0.2)
-            self.ready = True
+        torch.manual_seed(3)
+        nn.init.normal_(self.net[0].weight, std=0.2)
 
     def training_step(self, x, batch_idx):
         loss = F.mse_loss(self.net(x + 0.3 * torch.randn_like(x)), x)

@@ -151,8 +151,8 @@ def resumed_training_goes_on(train: Recording, repeat: Recording, resume: Record
     ```
 
     ## Known problems
-    A module whose runs differ from one another anyway is not judged. Where no attribute explains the difference (a random
-    number generator of its own, a scheduler that Lightning does not know), it is advice.
+    A module whose runs differ from one another anyway is not judged. Where no attribute explains the difference (a
+    random number generator of its own, a scheduler that Lightning does not know), it is advice.
     """
     if differing_losses(loss_pairs(train, repeat)):
         raise Inconclusive("two runs from one seed differ (see same_seed_same_losses)")

@@ -36,7 +36,7 @@ def kind_of(value: Any) -> str:
     """``tensor``, ``number`` or ``other``."""
     if isinstance(value, torch.Tensor):
         return "tensor"
-    return "number" if isinstance(value, int | float) else "other"
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else "other"
 
 
 def differing(one: Mapping[str, tuple[str, Any]], other: Mapping[str, tuple[str, Any]]) -> dict[str, str]:
