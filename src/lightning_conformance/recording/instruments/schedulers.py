@@ -45,7 +45,7 @@ class Schedulers(Instrument):
     def watching(self) -> Iterator[None]:
         """Listen to constructors, and to what the user's code asks the Trainer for."""
         schedulers = torch.optim.lr_scheduler
-        base = getattr(schedulers, "LRScheduler", None) or schedulers._LRScheduler  # type: ignore[attr-defined]
+        base = getattr(schedulers, "LRScheduler", None) or schedulers._LRScheduler
         with ExitStack() as stack:
             for cls in {base, schedulers.ReduceLROnPlateau, schedulers.ChainedScheduler, schedulers.SequentialLR}:
                 if "__init__" in vars(cls):
@@ -169,7 +169,7 @@ def _parts(scheduler: Any) -> Iterator[Any]:
 
 def _is_scheduler(value: Any) -> bool:
     schedulers = torch.optim.lr_scheduler
-    base = getattr(schedulers, "LRScheduler", None) or schedulers._LRScheduler  # type: ignore[attr-defined]
+    base = getattr(schedulers, "LRScheduler", None) or schedulers._LRScheduler
     return isinstance(value, (base, schedulers.ReduceLROnPlateau))
 
 

@@ -75,7 +75,7 @@ class Turns(Instrument):
         self._optimizers, self._fresh = optimizers, [{} for _ in optimizers]
         for key, index in alone.items():
             if held[key].requires_grad:
-                self._handles.append(held[key].register_hook(partial(self._given, index, key)))
+                self._handles.append(held[key].register_hook(partial(self._given, index, key)))  # type: ignore[no-untyped-call]
 
     def _given(self, owner: int, parameter: int, gradient: Any) -> None:
         self._order += 1

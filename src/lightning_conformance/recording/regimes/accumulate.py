@@ -57,20 +57,19 @@ def _run(setup: Setup, where: Path, batches: int) -> _Seen:
 
     class Note(setup.package.Callback):  # type: ignore[misc, name-defined]
         def on_before_optimizer_step(self, trainer: Any, pl_module: Any, *rest: Any) -> None:
-            gradients = [p.grad for p in pl_module.parameters() if p.grad is not None and not p.grad.is_sparse]
-            if not found and gradients:
-                found.append(
-                    torch.cat(
-                        [
-                            g.detach().double().abs_() if g.is_complex() else g.detach().double()
-                            for g in map(torch.flatten, gradients)
-                        ]
-                    ).cpu()
-                )
+            if not found:
+                found.extend(_gradient(pl_module))
 
-    more = {"accumulate_grad_batches": plan.batches, "limit_val_batches": 0, "callbacks": [Note()]}
+    more: dict[str, Any] = {"accumulate_grad_batches": plan.batches, "limit_val_batches": 0, "callbacks": [Note()]}
     run = plain_fit(feed, where, **more)
     return _Seen(found[0] if found else None, next(iter(run.losses), None))
+
+
+def _gradient(module: Any) -> list[torch.Tensor]:
+    """The gradients of all parameters in one vector; empty where there are none."""
+    dense = [p.grad.detach() for p in module.parameters() if p.grad is not None and not p.grad.is_sparse]
+    real = [torch.view_as_real(g) if g.is_complex() else g for g in dense]
+    return [torch.cat([g.flatten().double().cpu() for g in real])] if real else []
 
 
 @dataclass(frozen=True)
