@@ -38,10 +38,15 @@ def plateau_heeds_validation(recording: Recording) -> Iterator[Finding]:
     waiting = [s for s in recording.all(SchedulerSeen) if s.known is not None and s.monitor]
     if not waiting:
         raise NotApplicable("no scheduler of the module waits for a plateau")
+    validated = {c.name for c in recording.all(LogCall) if c.at.stage == "validate"}
     trained = {c.name for c in recording.all(LogCall) if c.at.stage == "train"}
     text = "".join(m.text for n, m in recording.methods.items() if n in ("configure_optimizers", "lr_scheduler_step"))
     for each in waiting:
-        if each.monitor in trained or any(word in text for word in ("frequency", "check_val_every", "strict")):
+        if (
+            each.monitor in trained
+            or each.monitor not in validated
+            or any(word in text for word in ("frequency", "check_val_every", "strict"))
+        ):
             continue
         yield Finding(
             f"{each.name} needs `{each.monitor}` at the end of each epoch; only validation logs it.",

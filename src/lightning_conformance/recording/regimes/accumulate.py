@@ -1,9 +1,10 @@
-"""Train on one batch, on the same one twice with accumulation, and on a batch that holds everything twice."""
+"""Gradients of one batch, of the same one twice with accumulation, and of a batch that holds everything twice."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,19 @@ def record(setup: Setup, blank: Recording) -> Recording:
     if not blank.automatic:
         raise DoesNotApply("in manual optimization the module accumulates gradients itself")
     with folder() as where:
-        once, again, accumulated, doubled = (_run(setup, where, how) for how in (1, 1, 2, 0))
-    if once.gradient is None or again.gradient is None or not torch.equal(once.gradient, again.gradient):
-        raise DoesNotApply("the gradient of a batch is not the same twice")
-    events = [_compared("accumulated", accumulated, once), _compared("doubled", doubled, once)]
+        once, again, accumulated = (_run(setup, where, batches, copy.deepcopy) for batches in (1, 1, 2))
+        if once.gradient is None or again.gradient is None or not torch.equal(once.gradient, again.gradient):
+            raise DoesNotApply("the gradient of a batch is not the same twice")
+        events = [_compared("accumulated", accumulated, once)]
+        # Not every batch can be cut into samples.
+        with suppress(Exception):
+            half, whole = (_run(setup, where, 1, change) for change in (_half, _whole))
+            events.append(_compared("doubled", whole, half))
     return replace(blank, tape=tuple(event for event in events if event is not None))
+
+
+class _Stop(Exception):
+    """Ends a run at its first optimizer step."""
 
 
 @dataclass
@@ -47,29 +56,33 @@ def _compared(how: str, one: _Seen, other: _Seen) -> GradientsScaled | None:
     return GradientsScaled(Moment("train", 0, 0, "training_step"), how, float(a.norm() / b.norm()), aligned, losses)
 
 
-def _run(setup: Setup, where: Path, batches: int) -> _Seen:
-    """Up to one step: with so many equal batches accumulated, or with a batch that is twice as large."""
-    plan = replace(setup.plan, epochs=1, batches=max(1, batches))
+def _run(setup: Setup, where: Path, batches: int, change: Callable[[Any], Any]) -> _Seen:
+    """Up to the first step, with so many equal batches accumulated."""
+    plan = replace(setup.plan, epochs=1, batches=batches)
     settled = replace(setup.settled, ragged=False)
-    change = _whole if batches == 0 else _half
     feed = _Equal(setup.subject, setup.environment, setup.source, plan, settled, change)
-    found: list[torch.Tensor] = []
+    seen = _Seen(None, None)
 
     class Note(setup.package.Callback):  # type: ignore[misc, name-defined]
+        def on_before_backward(self, trainer: Any, pl_module: Any, loss: Any) -> None:
+            # Lightning has divided it.
+            seen.loss = float(loss.detach()) * batches if seen.loss is None else seen.loss
+
         def on_before_optimizer_step(self, trainer: Any, pl_module: Any, *rest: Any) -> None:
-            if not found:
-                found.extend(_gradient(pl_module))
+            seen.gradient = _gradient(pl_module)
+            raise _Stop
 
-    more: dict[str, Any] = {"accumulate_grad_batches": plan.batches, "limit_val_batches": 0, "callbacks": [Note()]}
-    run = plain_fit(feed, where, **more)
-    return _Seen(found[0] if found else None, next(iter(run.losses), None))
+    more: dict[str, Any] = {"accumulate_grad_batches": batches, "num_sanity_val_steps": 0, "callbacks": [Note()]}
+    with suppress(_Stop):
+        plain_fit(feed, where, **more)
+    return seen
 
 
-def _gradient(module: Any) -> list[torch.Tensor]:
-    """The gradients of all parameters in one vector; empty where there are none."""
+def _gradient(module: Any) -> torch.Tensor | None:
+    """The gradients of all parameters in one vector; None where there are none."""
     dense = [p.grad.detach() for p in module.parameters() if p.grad is not None and not p.grad.is_sparse]
     real = [torch.view_as_real(g) if g.is_complex() else g for g in dense]
-    return [torch.cat([g.flatten().double().cpu() for g in real])] if real else []
+    return torch.cat([g.flatten().double().cpu() for g in real]) if real else None
 
 
 @dataclass(frozen=True)
