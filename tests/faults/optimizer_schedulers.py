@@ -238,7 +238,25 @@ class PlateauOfRareValidation(Classifier):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "val_loss"}}
 
 
+class CosineOfEpochsByStep(Classifier):
+    """Rises and falls every few batches."""
+
+    def configure_optimizers(self):
+        optimizer = AdamW(self.parameters(), lr=1e-3)
+        cosine = CosineAnnealingLR(optimizer, T_max=self.trainer.max_epochs)  # FAULT: CosineOfEpochsByStep
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
+
+
 EXPECTED = {
+    "CosineOfEpochsByStep": {
+        "fault": "",
+        "batch": "x: float[5,8], y: int[5]<3",
+        "check": "scheduler_fits_the_run",
+        "severity": "warning",
+        "words": ["epochs", "interval"],
+        "since": None,
+        "until": None,
+    },
     "CosineOverAllSteps": {
         "fault": "scheduler-per-epoch-by-default",
         "batch": "x: float[5,8], y: int[5]<3",

@@ -175,7 +175,39 @@ class EveryTenEpochs(Regression):
         return [optimizer], [{"scheduler": scheduler, "interval": "epoch", "frequency": 10}]
 
 
+class EpochsInFractions(LRScheduler):
+    def __init__(self, optimizer, epochs, steps_per_epoch):
+        self.epochs, self.steps_per_epoch = epochs, steps_per_epoch
+        super().__init__(optimizer)
+
+    def get_lr(self):
+        done = self.last_epoch / self.steps_per_epoch
+        return [base * max(0.0, 1 - done / self.epochs) for base in self.base_lrs]
+
+
+class CountsEpochsWithinSteps(Regression):
+    def configure_optimizers(self):
+        optimizer = SGD(self.parameters(), lr=0.1)
+        epochs = self.trainer.max_epochs
+        scheduler = EpochsInFractions(optimizer, epochs, self.trainer.estimated_stepping_batches / epochs)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+class CosineOfManyEpochs(Regression):
+    """Full batches, and many epochs."""
+
+    def __init__(self, max_epochs: int = 20000):
+        super().__init__()
+        self.max_epochs = max_epochs
+
+    def configure_optimizers(self):
+        optimizer = Adam(self.parameters(), lr=1e-3)
+        return [optimizer], [CosineAnnealingLR(optimizer, T_max=self.max_epochs)]
+
+
 LEGITIMATE = {
+    "CountsEpochsWithinSteps": {"batch": "x: float[5,8], y: float[5,1]"},
+    "CosineOfManyEpochs": {"batch": "x: float[5,8], y: float[5,1]"},
     "StepEveryThirtyEpochs": {"batch": "x: float[5,8], y: float[5,1]"},
     "CosineOverTheEpochs": {"batch": "x: float[5,8], y: float[5,1]"},
     "CosineOverHundredEpochs": {"batch": "x: float[5,8], y: float[5,1]"},
