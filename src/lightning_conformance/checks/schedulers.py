@@ -1,209 +1,193 @@
-"""Learning rate schedulers are stepped, for as long as the run lasts, and give rates that make sense."""
+"""Schedulers are made for the run that they are used in: as long as it is, counted as Lightning steps them."""
 
 from __future__ import annotations
 
-import ast
 import math
-import re
 from collections.abc import Iterator
 
 from lightning_conformance.checks.registry import check
-from lightning_conformance.checks.source import method_tree
+from lightning_conformance.checks.schedulers_length import (
+    MANY_EPOCHS,
+    TOO_MANY_EPOCHS,
+    counts_steps,
+    differing,
+    lengths,
+    scheduler_call,
+    speaks_of_epochs,
+)
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
-from lightning_conformance.checks.wording import count
-from lightning_conformance.recording.events_schedulers import SchedulerSeen
-from lightning_conformance.recording.model import Recording, WarningSeen
+from lightning_conformance.recording.events_schedulers import SchedulersBuilt, SchedulerSeen, TrainerAsked
+from lightning_conformance.recording.model import OptimizerStepped, Place, Recording
 
-_LENGTH = re.compile(r"(?i)step|total|T_max|epoch|iter|batch|milestone|length|^n$|^T_0$")
-_EPOCHS = re.compile(r"max_epochs")
-
-
-def _schedulers(recording: Recording) -> list[SchedulerSeen]:
-    found = list(recording.all(SchedulerSeen))
-    if not found:
-        raise NotApplicable("the module makes no learning rate scheduler of torch's")
-    return found
+_BY_STEP = '{"scheduler": scheduler, "interval": "step"}'
+_ESTIMATE = "self.trainer.estimated_stepping_batches  # known in configure_optimizers"
 
 
-@check(family="optimization", since="0.2.0")
-def scheduler_is_stepped(recording: Recording) -> Iterator[Finding]:
-    """Every scheduler that the module makes is stepped.
+@check(family="optimization", severity="error", since="0.2.0", regimes=("train", "horizons"))
+def scheduler_fits_the_run(train: Recording, horizons: Recording) -> Iterator[Finding]:
+    """A scheduler counts what Lightning counts, epochs or steps, and knows how many there are.
 
     ## What it does
-    Counts the steps of each scheduler over two epochs: those that `configure_optimizers` returned, and those
-    that it made and did not return.
+    Compares the numbers that a scheduler was made with in runs of several lengths: which follow the number of batches,
+    and which are negative or infinite because the Trainer did not know them yet.
 
     ## Why is this bad
-    A scheduler that nobody steps leaves the learning rate as it is, and nothing is said.
+    A schedule in steps that moves once an epoch (the default) hardly begins: warm-up never ends, the rate never decays.
 
     ## Example
     ```python
-    self.scheduler = StepLR(optimizer, 10)
-    return optimizer
+    def configure_optimizers(self):
+        optimizer = AdamW(self.parameters(), lr=1e-3)
+        return [optimizer], [CosineAnnealingLR(optimizer, T_max=self.trainer.estimated_stepping_batches)]
     ```
 
     ## Use instead
     ```python
-    return {"optimizer": optimizer, "lr_scheduler": StepLR(optimizer, 10)}
+    def configure_optimizers(self):
+        optimizer = AdamW(self.parameters(), lr=1e-3)
+        scheduler = CosineAnnealingLR(optimizer, T_max=self.trainer.estimated_stepping_batches)
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
     ```
 
     ## Known problems
-    A scheduler that the module's own code steps only later than the second epoch is not judged.
+    A fixed number of steps is told from one of epochs by its size and its name only.
     """
-    found = _schedulers(recording)
-    if not recording.completed:
-        raise Inconclusive("the run did not come to its end (see training_completes)")
-    ignored = any("unsupported keys in the optimizer" in w.message for w in recording.all(WarningSeen))
-    for scheduler in found:
-        if scheduler.steps or scheduler.planned_epochs == 0:
+    schedulers = [s for s in train.all(SchedulerSeen) if s.known is not None]
+    if not schedulers:
+        raise NotApplicable("Lightning has no scheduler of the module")
+    more_batches, more_epochs = list(horizons.all(SchedulersBuilt))
+    for each in schedulers:
+        unknown = _unknown_length(train, each)
+        if unknown:
+            yield unknown
             continue
-        if not scheduler.returned:
-            if not ignored and not _steps_by_hand(recording):
-                yield _not_returned(scheduler)
-        elif not recording.automatic:
-            if not _steps_by_hand(recording):
-                yield _left_in_manual(recording, scheduler)
-        elif _was_due(recording, scheduler):
-            yield _held_back(recording, scheduler)
+        by_epoch = _moves_by_epoch(train, each)
+        if by_epoch is None:
+            continue
+        with_batches, with_epochs = (_differing(each, built) for built in (more_batches, more_epochs))
+        if by_epoch:
+            yield from _too_slow(train, each, with_batches)
+        elif with_epochs and not with_batches and train.automatic:
+            yield _too_fast(each, with_epochs[0])
 
 
-def _steps_by_hand(recording: Recording) -> bool:
-    """Whether some method steps a scheduler, if perhaps not in this short run."""
-    texts = (m.text for name, m in recording.methods.items() if name not in ("configure_optimizers", "__init__"))
-    return any(re.search(r"(?i)sch\w*(\(\)|\[[^]]*\])*\.step\w*\(", text) for text in texts)
+def _differing(scheduler: SchedulerSeen, built: SchedulersBuilt) -> list[str]:
+    index = scheduler.known
+    if index is None or index >= len(built.horizons):
+        return []
+    return differing(scheduler.horizon, built.horizons[index])
 
 
-def _was_due(recording: Recording, scheduler: SchedulerSeen) -> bool:
-    units = recording.epochs if scheduler.interval == "epoch" else recording.epochs * recording.batches
-    return scheduler.frequency <= units and "lr_scheduler_step" in recording.methods
+def _moves_by_epoch(recording: Recording, scheduler: SchedulerSeen) -> bool | None:
+    """Whether it is stepped once an epoch; None where nobody stepped it."""
+    if scheduler.monitor:
+        return None
+    if recording.automatic and "lr_scheduler_step" not in recording.methods:
+        return scheduler.interval == "epoch"
+    if not scheduler.steps:
+        return None
+    return scheduler.steps <= recording.epochs
 
 
-def _not_returned(scheduler: SchedulerSeen) -> Finding:
+def _unknown_length(recording: Recording, scheduler: SchedulerSeen) -> Finding | None:
+    asked = list(recording.all(TrainerAsked))
+    if not asked:
+        return None
+    bad = [
+        (name, value)
+        for name, value in scheduler.horizon.items()
+        if math.isinf(value) or (value < 0 and value % 1 == 0)
+    ]
+    said = next((a for a in asked for _, value in bad if value * a.value > 0), None)
+    if said is None:
+        said = _shown_by_rates(recording, scheduler, asked)
+    if said is None:
+        return None
     return Finding(
-        f"{scheduler.name} was made, not returned from configure_optimizers, and never stepped.",
-        "Lightning steps the schedulers that configure_optimizers returns, and knows of no others.",
-        "return {'optimizer': optimizer, 'lr_scheduler': scheduler}",
-        scheduler.place,
+        f"{scheduler.name} is made for a run of {_length(said)}.",
+        f"`trainer.{said.attribute}` was {said.value:g} when it was read: "
+        + (
+            "the loaders are not there yet in configure_optimizers."
+            if math.isinf(said.value)
+            else f"the Trainer has no {said.attribute} unless the user gave one."
+        ),
+        _ESTIMATE,
+        said.place or scheduler.place,
     )
 
 
-def _left_in_manual(recording: Recording, scheduler: SchedulerSeen) -> Finding:
-    return Finding(
-        f"{scheduler.name} was not stepped in {count(recording.epochs, 'epoch')}.",
-        "In manual optimization Lightning leaves schedulers to the module, and no method of it steps one.",
-        "self.lr_schedulers().step()  # in on_train_epoch_end, or after each optimizer step",
-        scheduler.place,
-    )
+def _length(asked: TrainerAsked) -> str:
+    unit = "epochs" if asked.attribute == "max_epochs" else "steps"
+    return f"infinitely many {unit}" if math.isinf(asked.value) else f"{asked.value:g} {unit}"
 
 
-def _held_back(recording: Recording, scheduler: SchedulerSeen) -> Finding:
-    return Finding(
-        f"{scheduler.name} was due each {scheduler.frequency} {scheduler.interval}, and never stepped.",
-        "The overridden lr_scheduler_step does not step it.",
-        "scheduler.step()  # in lr_scheduler_step; scheduler.step(metric) where it has a monitor",
-        recording.method_place("lr_scheduler_step"),
-    )
+def _shown_by_rates(recording: Recording, scheduler: SchedulerSeen, asked: list[TrainerAsked]) -> TrainerAsked | None:
+    """A length that was not known and shows in the learning rates: they leave their range, or never move."""
+    rates = [max(step.learning_rates) for step in recording.all(OptimizerStepped) if step.learning_rates]
+    top = max(scheduler.rates, default=0.0)
+    negative = next((a for a in asked if a.value < 0 and a.attribute == "max_steps"), None)
+    leaves = bool(rates) and ((rates[-1] == max(rates) and rates[-1] > 1.01 * top) or min(rates) < 0)
+    # Torch's other schedulers start from rates of their own, or rise by design.
+    if negative and top and leaves and "LambdaLR" in scheduler.name:
+        return negative
+    still = len(rates) > 2 and len(set(rates)) == 1 and (scheduler.steps or 0) > 1 and "LambdaLR" in scheduler.name
+    return next((a for a in asked if math.isinf(a.value) and a.at.hook == "configure_optimizers" and still), None)
 
 
-@check(family="optimization", since="0.2.0")
-def scheduler_fits_the_run(recording: Recording) -> Iterator[Finding]:
-    """A scheduler counts in the unit in which Lightning steps it, and lasts as long as the run.
-
-    ## What it does
-    Compares the length of each scheduler (`T_max`, `total_steps`, the numbers a schedule's function holds) with
-    the epochs and steps of the run, and with the interval at which Lightning steps it.
-
-    ## Why is this bad
-    Lightning steps a scheduler once an epoch unless told otherwise. One that counts optimizer steps then hardly
-    moves; one that counts epochs and is stepped with each batch is over at once.
-
-    ## Example
-    ```python
-    return [optimizer], [CosineAnnealingLR(optimizer, T_max=self.trainer.estimated_stepping_batches)]
-    ```
-
-    ## Use instead
-    ```python
-    schedule = CosineAnnealingLR(optimizer, T_max=self.trainer.estimated_stepping_batches)
-    return [optimizer], [{"scheduler": schedule, "interval": "step"}]
-    ```
-
-    ## Known problems
-    A length that is a constant is judged only where the code calls it a number of steps.
-    """
-    for scheduler in _schedulers(recording):
-        yield from _unusable(scheduler)
-        if scheduler.returned and recording.automatic:
-            yield from _wrong_unit(recording, scheduler)
-
-
-def _unusable(scheduler: SchedulerSeen) -> Iterator[Finding]:
-    for name, value in scheduler.horizons:
-        if _LENGTH.search(name) and (math.isinf(value) or value < 0):
-            what = "trainer.num_training_batches is inf" if math.isinf(value) else "trainer.max_steps is -1"
-            yield Finding(
-                f"{scheduler.name} was made with {name} = {value:g}.",
-                f"In configure_optimizers {what}, unless the Trainer was told otherwise: the schedule never moves, "
-                "or runs the wrong way.",
-                "self.trainer.estimated_stepping_batches",
-                scheduler.place,
-            )
-            return
-
-
-def _wrong_unit(recording: Recording, scheduler: SchedulerSeen) -> Iterator[Finding]:
-    lengths = [(n, v) for n, v in scheduler.horizons if math.isfinite(v) and v > 0]
-    words = _words(recording, scheduler)
-    longest = max(lengths, key=lambda pair: pair[1], default=None)
-    if longest is None:
+def _too_slow(recording: Recording, scheduler: SchedulerSeen, with_batches: list[str]) -> Iterator[Finding]:
+    text = scheduler_call(recording, scheduler)
+    cause = "Lightning steps a scheduler once an epoch unless its interval is `step`; this one is made for steps."
+    known = dict(lengths(scheduler))
+    longest = max([v for v in known.values() if math.isfinite(v)] + [float(scheduler.warmup)], default=0.0)
+    one_cycle = scheduler.name == "OneCycleLR"
+    if with_batches:
+        name = with_batches[0]
+        seen = f"{scheduler.name} moves once an epoch, but its {_words(name)} follows the number of batches."
+        yield Finding(seen, cause, _BY_STEP, scheduler.place)
+    elif one_cycle and "steps_per_epoch" in text:
+        yield Finding("OneCycleLR moves once an epoch, and counts the steps of one.", cause, _BY_STEP, scheduler.place)
+    elif longest >= MANY_EPOCHS and counts_steps(text):
+        seen = f"{scheduler.name} moves once an epoch: what it counts takes {longest:g} epochs."
+        level = "error" if longest >= 2 * MANY_EPOCHS else "warning"
+        yield Finding(seen, cause, _BY_STEP, scheduler.place, level)  # type: ignore[arg-type]
+    elif speaks_of_epochs(text):
         return
-    name, length = longest
-    if scheduler.interval == "epoch" and length * scheduler.frequency > scheduler.planned_epochs:
-        follows = length == scheduler.planned_steps and re.search(r"stepping_batches|num_training|len\(", words)
-        if follows or (_names_steps(name, words) and length >= scheduler.planned_steps):
-            yield Finding(
-                f"{scheduler.name} is stepped once an epoch ({count(scheduler.planned_epochs, 'epoch')} here), and its "
-                f"{name} is {length:g}, which counts optimizer steps.",
-                "Lightning steps schedulers once an epoch by default ('interval': 'epoch').",
-                "{'scheduler': scheduler, 'interval': 'step'}",
-                scheduler.place,
-                "error" if follows else "warning",
-            )
-    elif scheduler.interval == "step" and length == scheduler.planned_epochs and _EPOCHS.search(words):
+    elif longest >= TOO_MANY_EPOCHS or scheduler.warmup >= MANY_EPOCHS:
+        many = max(longest, scheduler.warmup)
+        seen = f"{scheduler.name} moves once an epoch: what it counts takes {many:g} epochs."
         yield Finding(
-            f"{scheduler.name} is stepped with each batch, and its {name} is {length:g}, the number of epochs.",
-            f"It is over after {length:g} of {count(scheduler.planned_steps, 'step')}.",
-            "Count steps (self.trainer.estimated_stepping_batches), or use 'interval': 'epoch'.",
-            scheduler.place,
+            seen, "The number looks like one of steps; the interval is `epoch`.", _BY_STEP, scheduler.place, "warning"
         )
+    elif one_cycle:
+        seen = f"OneCycleLR moves once an epoch, {longest:g} epochs long."
+        cause = "It is meant to be stepped after each batch; Lightning steps it once an epoch, and warns."
+        yield Finding(seen, cause, _BY_STEP, scheduler.place, "warning")
 
 
-def _words(recording: Recording, scheduler: SchedulerSeen) -> str:
-    """The code that makes the scheduler, and the assignments to the names that it uses."""
-    method = recording.methods.get("configure_optimizers")
-    tree = method_tree(method) if method else None
-    if tree is None:
-        return ""
-    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and _is_maker(n, scheduler)]
-    if not calls:
-        return ""
-    text = " ".join(ast.unparse(call) for call in calls)
-    for node in ast.walk(tree):
-        named = node.targets[0] if isinstance(node, ast.Assign) else None
-        if isinstance(node, ast.Assign) and isinstance(named, ast.Name) and node.value not in calls:
-            text += f" {ast.unparse(node.value)}" if re.search(rf"\b{named.id}\b", text) else ""
-    return text
+def _too_fast(scheduler: SchedulerSeen, name: str) -> Finding:
+    return Finding(
+        f"{scheduler.name} moves with each batch, but its {_words(name)} is a number of epochs.",
+        "The interval is `step`; the schedule is over, or begins anew, after as many batches as the run has epochs.",
+        '"interval": "epoch", or a length of self.trainer.estimated_stepping_batches',
+        scheduler.place,
+        "warning",
+    )
 
 
-def _is_maker(node: ast.Call, scheduler: SchedulerSeen) -> bool:
-    called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-    source = scheduler.place.source if scheduler.place else ""
-    return called == scheduler.name or (bool(called) and "sched" in called.lower() and called in source)
+def _words(name: str) -> str:
+    return f"`{name.rpartition('.')[2].lstrip('_')}`"
 
 
-def _names_steps(name: str, words: str) -> bool:
-    """Whether the code calls the length a number of steps (``total_steps`` alone is torch's own word)."""
-    if name in ("num_training_steps", "num_warmup_steps", "warmup_steps", "max_steps"):
-        return True
-    values = re.findall(r"=\s*([^,)=]+)", words)
-    return any(re.search(r"(?i)steps|stepping", v) for v in values)
+def scheduler_place(recording: Recording, scheduler: SchedulerSeen) -> Place | None:
+    """Where it was made, or else where optimizers are configured."""
+    return scheduler.place or recording.method_place("configure_optimizers")
+
+
+def require_train(recording: Recording) -> None:
+    """The run has come to an end of an epoch.
+
+    Raises:
+        Inconclusive: It has not.
+    """
+    if not recording.completed:
+        raise Inconclusive("the run did not come to its end")

@@ -1,34 +1,63 @@
-"""What is seen of learning rate schedulers."""
+"""Learning-rate schedulers, and what the user's code asked the Trainer for to build them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from lightning_conformance.recording.events import Place, Seen
 
 
 @dataclass(frozen=True)
 class SchedulerSeen(Seen):
-    """One scheduler that the run made, written when the run is over; parts of another scheduler are left out.
+    """One scheduler that was made during the run, or that the Trainer has, as it was in the end.
 
     Args:
         name: Its class.
-        returned: Whether ``configure_optimizers`` returned it.
-        interval: When Lightning steps it: ``epoch`` or ``step``; empty where it was not returned.
-        frequency: Every how many of them.
-        steps: How often it was stepped in training.
-        horizons: Numbers that say how long it lasts, by name (``T_max``, ``total_steps``, ...).
-        planned_epochs: Epochs of the run, as the Trainer was told.
-        planned_steps: Optimizer steps of the run, as the Trainer estimates them; -1 where it could not.
+        known: Its place in ``trainer.lr_scheduler_configs``; None where Lightning does not know it.
+        part: Whether another scheduler holds it.
+        of_trainer: Whether its optimizer is one of the Trainer's.
+        interval: ``epoch`` or ``step``, as Lightning counts; empty where it does not know the scheduler.
+        monitor: The metric of a scheduler that waits for a plateau.
+        horizon: The numbers that it, its parts and its functions were made with, by name.
+        warmup: Calls until its functions reach their highest value; 0 where they do not rise.
+        steps: Calls of ``step``; None where it does not count them.
+        rates: Learning rates that it started from, one a group.
         place: The user's line that made it.
     """
 
     name: str
-    returned: bool
+    known: int | None
+    part: bool
+    of_trainer: bool
     interval: str
-    frequency: int
-    steps: int
-    horizons: tuple[tuple[str, float], ...]
-    planned_epochs: int
-    planned_steps: int
+    monitor: str
+    horizon: Mapping[str, float] = field(default_factory=dict)
+    warmup: int = 0
+    steps: int | None = None
+    rates: tuple[float, ...] = ()
     place: Place | None = None
+
+
+@dataclass(frozen=True)
+class TrainerAsked(Seen):
+    """The user's code read a length of the run from the Trainer, and it was not known: negative or infinite."""
+
+    attribute: str
+    value: float
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class SchedulersBuilt(Seen):
+    """The horizons of the Trainer's schedulers in a run of another length.
+
+    Args:
+        epochs: Epochs of that run.
+        batches: Training batches an epoch.
+        horizons: One a scheduler, as in ``SchedulerSeen.horizon``.
+    """
+
+    epochs: int
+    batches: int
+    horizons: tuple[Mapping[str, float], ...]

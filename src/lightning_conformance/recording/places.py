@@ -69,7 +69,7 @@ class Places:
         """Whether the file holds the user's code, and is no part of another package that the user's code calls."""
         return self.is_user(file) and (file in self.user_files or _installed_package(file) in self._packages)
 
-    def here(self, overrides: Collection[str] = ()) -> Place | None:
+    def here(self, overrides: Collection[str] = (), within: Any = None) -> Place | None:
         """The innermost user frame of the calling thread, up to where the run was started.
 
         A line of the subject's own files or package goes before one of another package that it calls.
@@ -77,17 +77,21 @@ class Places:
         Args:
             overrides: Methods of Lightning's; where the user's class overrides one and passes the call on, the
                 caller's line is meant.
+            within: An object: where one of its methods is running, the line of that one is meant.
         """
         frame: FrameType | None = sys._getframe(1)
-        outer = None
+        own = outer = None
         while frame is not None and frame.f_code.co_filename != _RUN_FILE:
             file = frame.f_code.co_filename
             if self.is_own(file) and not _is_override(frame, overrides):
-                return _place_of_frame(frame)
-            if outer is None and self.is_user(file):
+                own = own or frame
+                if within is None or frame.f_locals.get("self") is within:
+                    return _place_of_frame(frame)
+            elif outer is None and self.is_user(file):
                 outer = frame
             frame = frame.f_back
-        return _place_of_frame(outer) if outer else None
+        meant = own or outer
+        return _place_of_frame(meant) if meant else None
 
     def of_exception(self, error: BaseException) -> Place | None:
         """The innermost user frame of the exception's traceback, or the line of a SyntaxError."""
