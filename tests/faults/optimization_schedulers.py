@@ -85,7 +85,7 @@ class SchedulerStepDoesNothing(_Classifier):
 class CosineOverInfiniteBatches(_Classifier):
     def configure_optimizers(self):
         optimizer = torch.optim.AdamW(self.parameters(), lr=1e-2)
-        total = self.trainer.num_training_batches * self.trainer.max_epochs
+        total = self.trainer.num_training_batches * self.trainer.max_epochs  # FAULT: CosineOverInfiniteBatches
         schedule = lr_scheduler.LambdaLR(  # FAULT: CosineOverInfiniteBatches
             optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
         )
@@ -95,7 +95,7 @@ class CosineOverInfiniteBatches(_Classifier):
 class DecayOverMinusOneSteps(_Classifier):
     def configure_optimizers(self):
         optimizer = torch.optim.SGD(self.parameters(), lr=0.01)
-        total = self.trainer.max_steps
+        total = self.trainer.max_steps  # FAULT: DecayOverMinusOneSteps
         decay = lr_scheduler.LambdaLR(optimizer, lambda s: 1 - s / total)  # FAULT: DecayOverMinusOneSteps
         return [optimizer], [{"scheduler": decay, "interval": "step"}]
 
@@ -146,8 +146,8 @@ EXPECTED = {
     "ClippingHookOnlyWatches": {
         "fault": "gradient-clipping-noop",
         "batch": "x: float[5,6], y: int[5]<3",
-        "check": "gradient_clipping_clips",
-        "severity": "warning",
+        "check": "gradient_clipping_works",
+        "severity": "error",
         "words": ["gradient_clip_val"],
     },
     "CosineInStepsPerEpoch": {
@@ -168,7 +168,7 @@ EXPECTED = {
         "fault": "scheduler-too-short",
         "batch": "x: float[5,6], y: int[5]<3",
         "check": "scheduler_fits_the_run",
-        "severity": "error",
+        "severity": "warning",
         "words": ["epochs"],
     },
     "SchedulerKeptOnSelf": {
@@ -176,14 +176,14 @@ EXPECTED = {
         "batch": "x: float[5,6], y: int[5]<3",
         "check": "scheduler_is_stepped",
         "severity": "error",
-        "words": ["not returned"],
+        "words": ["Lightning does not know it"],
     },
     "ManualSchedulerLeft": {
         "fault": "manual-scheduler-not-stepped",
         "batch": "float[5,8]",
         "check": "scheduler_is_stepped",
         "severity": "error",
-        "words": ["manual"],
+        "words": ["never stepped"],
     },
     "SchedulerStepDoesNothing": {
         "fault": "lr_scheduler_step-noop",
@@ -230,7 +230,7 @@ EXPECTED = {
     "SchedulerUnderAnUnknownKey": {
         "fault": "configure_optimizers-ignored-key",
         "batch": "x: float[5,6], y: int[5]<3",
-        "check": "optimizer_settings_are_read",
+        "check": "optimizer_configuration_is_read",
         "severity": "error",
         "words": ["lr_scheduler"],
     },
