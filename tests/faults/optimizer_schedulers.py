@@ -177,7 +177,7 @@ class ForgetsWarmup(Classifier):
         return {"optimizer": optimizer}
 
 
-class ManualNeverSteps(L.LightningModule):
+class ManualScheduleWaits(L.LightningModule):
     def __init__(self):
         super().__init__()
         self.automatic_optimization = False
@@ -194,7 +194,7 @@ class ManualNeverSteps(L.LightningModule):
 
     def configure_optimizers(self):
         optimizer = SGD(self.parameters(), lr=0.1)
-        scheduler = ExponentialLR(optimizer, gamma=0.9)  # FAULT: ManualNeverSteps
+        scheduler = ExponentialLR(optimizer, gamma=0.9)  # FAULT: ManualScheduleWaits
         return [optimizer], [scheduler]
 
 
@@ -365,7 +365,7 @@ EXPECTED = {
         "since": None,
         "until": None,
     },
-    "ManualNeverSteps": {
+    "ManualScheduleWaits": {
         "fault": "manual-scheduler-not-stepped",
         "batch": "x: float[5,6], y: float[5,1]",
         "check": "scheduler_is_stepped",

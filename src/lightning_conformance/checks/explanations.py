@@ -109,6 +109,12 @@ EXPLANATIONS = (
         "Return the tensor that the loss function gave, as it is.",
     ),
     Explanation(
+        r"Error while merging hparams: the keys \[(.*?)\]",
+        r"Module and DataModule both keep \1 with save_hyperparameters, and the values differ.",
+        r"self.save_hyperparameters(ignore=[\1])  # in one of them",
+        "__init__",
+    ),
+    Explanation(
         r"optimizer got an empty parameter list",
         "No parameter is registered: the layers are kept in a plain list or dict, or the generator of "
         "self.parameters() was used up before.",
