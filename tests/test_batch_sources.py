@@ -39,6 +39,9 @@ class Example(Model):
         super().__init__(features=5)
         self.example_input_array = torch.ones(2, 5)
 
+    def forward(self, x):
+        return self.net(x)
+
 class Renamed(Model):
     def training_step(self, batch, batch_idx):
         loss = F.mse_loss(self.net(batch[0]), batch[1])

@@ -36,6 +36,9 @@ def optimizer_configuration_is_read(recording: Recording) -> Iterator[Finding]:
     ```python
     return {"optimizer": optimizer, "lr_scheduler": scheduler}
     ```
+
+    ## Known problems
+    None.
     """
     if "configure_optimizers" not in recording.methods:
         raise NotApplicable("the module's own classes configure no optimizer")

@@ -34,6 +34,9 @@ def plateau_heeds_validation(recording: Recording) -> Iterator[Finding]:
         "frequency": self.trainer.check_val_every_n_epoch,
     }
     ```
+
+    ## Known problems
+    None.
     """
     waiting = [s for s in recording.all(SchedulerSeen) if s.known is not None and s.monitor]
     if not waiting:

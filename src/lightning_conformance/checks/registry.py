@@ -98,6 +98,8 @@ class Check:
                 return verdict("failed", findings=(reason.finding,))
             return verdict("inconclusive", reason=str(reason), findings=(reason.finding,))
         outcome = decide(findings, strict)
+        if outcome == "passed" and not findings and self.name != COMPLETION and _saw_too_little(train):
+            return verdict("inconclusive", reason=f"the run ended before its first step was over (see {COMPLETION})")
         if outcome == "failed" and self.depends_on_guess and train.is_guessed:
             return verdict("inconclusive", reason=_guessed_reason(train, findings))
         return verdict(outcome, findings=findings)
@@ -120,6 +122,11 @@ class Check:
                 said = shorten(f"{failure.type}: {failure.message}", 160, placeholder="...")
                 raise Inconclusive(f"the run under the regime {regime} was ended by {said}")
             yield recording
+
+
+def _saw_too_little(train: Recording) -> bool:
+    """Whether the run was ended before a training step was: what was not seen is not right for that."""
+    return train.failure is not None and not train.steps
 
 
 def _guessed_reason(recording: Recording, findings: tuple[Finding, ...]) -> str:
