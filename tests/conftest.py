@@ -26,7 +26,7 @@ pytest_plugins = ["pytester"]
 # What these try depends little on the version of Lightning: the newest runs them, the others do not.
 SEARCHES = re.compile(
     r"test_(inference\w*|guessing|hostile|annotations|python_versions|batch_\w+|benchmark_\w+|docs|naming|freeze"
-    r"|infer_cache|configuration|expected_failures|reports|downstream|versions|decorator|target|bad_input|output"
+    r"|infer_cache|configuration|expected_failures|reports|versions|decorator|target|bad_input|output"
     r"|fault_suite|environment_errors|packaging)\.py$"
 )
 

@@ -158,6 +158,8 @@ def resumed_training_goes_on(train: Recording, repeat: Recording, resume: Record
         raise Inconclusive("two runs from one seed differ (see same_seed_same_losses)")
     event = next(resume.all(Resumed))
     if event.failure is not None:
+        if "weights_only" in event.failure.message and train.is_guessed:
+            raise NotApplicable("the checkpoint is refused for constructor arguments that were guessed")
         if "weights_only" in event.failure.message:
             raise Inconclusive("the checkpoint is refused (see hyperparameters_are_plain)")
         own = event.failure.place is not None or first_place(train, STATE_HOOKS) is not None
