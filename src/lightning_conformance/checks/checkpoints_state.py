@@ -58,8 +58,10 @@ def loaded_module_is_the_same(train: Recording, round_trip: Recording) -> Iterat
     """
     saved_checkpoint(round_trip)
     built, alone = tried(round_trip, "built as before"), tried(round_trip, "without arguments")
-    if built is None or built.failure is not None or built.loss is None:
-        raise Inconclusive("the loaded module gives no loss to compare (see checkpoint_loads)")
+    if built is None or built.failure is not None:
+        raise Inconclusive("the checkpoint does not load (see checkpoint_loads)")
+    if built.loss is None:
+        raise NotApplicable("training_step returns no loss to compare")
     if built.differing or _differ(built.loss, built.loaded):
         yield _lost(train, built)
     elif alone is not None and alone.failure is None and _differ(alone.loss, alone.loaded):
@@ -158,10 +160,8 @@ def resumed_training_goes_on(train: Recording, repeat: Recording, resume: Record
         raise Inconclusive("two runs from one seed differ (see same_seed_same_losses)")
     event = next(resume.all(Resumed))
     if event.failure is not None:
-        if "weights_only" in event.failure.message and train.is_guessed:
-            raise NotApplicable("the checkpoint is refused for constructor arguments that were guessed")
         if "weights_only" in event.failure.message:
-            raise Inconclusive("the checkpoint is refused (see hyperparameters_are_plain)")
+            raise NotApplicable("the checkpoint is refused (see hyperparameters_are_plain)")
         own = event.failure.place is not None or first_place(train, STATE_HOOKS) is not None
         yield Finding(
             f"training cannot be resumed from a checkpoint: {event.failure.type}: {first_line(event.failure)}",
