@@ -198,6 +198,7 @@ EXPECTED = {
         "check": "scheduler_fits_the_run",
         "severity": "error",
         "words": ["inf"],
+        "since": (2, 0),
     },
     "DecayOverMinusOneSteps": {
         "fault": "scheduler-from-max_steps",

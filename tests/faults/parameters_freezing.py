@@ -290,6 +290,7 @@ EXPECTED = {
         "check": "frozen_parameters_stay_frozen",
         "severity": "error",
         "words": ["AdamW", "stem.weight", "weight decay"],
+        "since": (2, 0),
     },
     "ForgottenFreeze": {
         "fault": "frozen-by-accident",
