@@ -106,7 +106,7 @@ EXPECTED = {
         "check": "datasets_are_ready",
         "severity": "error",
         "words": ["return DataLoader"],
-        "since": None,
+        "since": (2, 0),
         "until": None,
     },
     "LoaderTakesStage": {

@@ -344,7 +344,7 @@ EXPECTED = {
         "check": "scheduler_fits_the_run",
         "severity": "error",
         "words": ["num_training_batches", "inf"],
-        "since": None,
+        "since": (2, 0),
         "until": None,
     },
     "KeptOnSelf": {
@@ -380,7 +380,7 @@ EXPECTED = {
         "check": "scheduler_is_stepped",
         "severity": "error",
         "words": ["lr_scheduler_step"],
-        "since": None,
+        "since": (2, 0),
         "until": None,
     },
     "SchedulerUnderItsName": {
