@@ -15,6 +15,7 @@ OF_DEVICES = [check.name for check in CHECKS.values() if check.family == "device
 
 # What the fault looks like without a batch, where that is not what it looks like with one.
 NOT_WITHOUT_BATCH = {
+    "ReadsThePlainKey": "the error is met while the batch is sought, before anything is logged",
     "KnowsAnotherBatchSize": "without the DataModule there is no conflict",
     "TransferWithoutIndex": "the hook fails while the batch is sought, before the methods are looked at",
     "EmptyMask": "the batches that are made hold every token, the mask among them",

@@ -131,18 +131,18 @@ class LossAtRandomTimes(pl.LightningModule):
         self.net = nn.Sequential(nn.Linear(7, 16), nn.SiLU(), nn.Linear(16, 6))
 
     def loss(self, x):
-        time = torch.rand(len(x), 1, device=x.device)
+        time = torch.rand(x.shape[0], 1, device=x.device)
         noise = torch.randn_like(x)
         noisy = (1 - time) * x + time * noise
         return F.mse_loss(self.net(torch.cat([noisy, time], dim=1)), noise - x)
 
     def training_step(self, batch, batch_idx):
         loss = self.loss(batch)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=batch.shape[0])
         return loss
 
     def validation_step(self, batch, batch_idx):
-        self.log("val_loss", self.loss(batch), batch_size=len(batch))
+        self.log("val_loss", self.loss(batch), batch_size=batch.shape[0])
 
     def configure_optimizers(self):
         return torch.optim.Adam(self.parameters(), lr=1e-3)

@@ -146,7 +146,7 @@ class PreparesInBatchStart(pl.LightningModule):
 
 LEGITIMATE = {
     "HelpersNamedLikeHooks": {"batch": "x: float[8,6], y: int[8]<3"},
-    "ForOldAndNewLightning": {"batch": "x: float[8,4], y: float[8,1]"},
+    "ForOldAndNewLightning": {"batch": "x: float[8,4], y: float[8,1]", "since": (2, 0)},
     "SignaturesOfItsOwn": {"batch": "x: float[8,4], y: int[8]<2", "since": (2, 0)},
     "AsksBeforeItReads": {"batch": "x: float[8,4], y: float[8,1]"},
     "PreparesInBatchStart": {"batch": "x: float[8,4], y: float[8,1]"},
