@@ -75,7 +75,7 @@ class Step:
 STEPS = (
     Step("A module that trains, and has a fault.", edit=("houses.py", "", MODEL)),
     Step("The first run. Nothing is configured.", "pytest --lightning-module=houses.py:Houses", 1),
-    Step("What does the check look at?", "pytest --lightning-explain=weights_update"),
+    Step("What does the check look at?", "pytest --lightning-explain=parameters_are_registered"),
     Step(
         "The fault cannot be mended today: the module is configured, with a baseline.",
         edit=("pyproject.toml", "", CONFIGURATION),

@@ -531,7 +531,7 @@ LEGITIMATE = {
     "ForwardLogsTwiceAlike": {"batch": "first: float[5,8], second: float[5,8]"},
     "TwoLoadersTwoKeys": {"batch": "x: float[5,7], y: int[5]<2"},
     "LogsNumpyScalars": {"batch": "signal: float[5,2,9], label: int[5]<3"},
-    "WritesNormsBeside": {"batch": "x: float[5,6], y: int[5]<2"},
+    "WritesNormsBeside": {"batch": "x: float[5,6], y: int[5]<2", "since": (2, 0)},
     "WeighsByTokens": {"batch": "{tokens: int[5,7]<20, mask: int[5,7] in 1..1}"},
     "BatchSecondAndSaysSo": {"batch": "frames: float[7,B,3], label: int[B]<2"},
     "ListOfOwnMetrics": {"batch": "x: float[5,8], y: int[5]<3"},
