@@ -168,8 +168,6 @@ class BuildsLayersInSetup(pl.LightningModule):
         self.head = None
 
     def setup(self, stage=None):
-        if hasattr(self, "net"):
-            return
         if self.head is None:
             self.head = nn.Sequential(nn.Flatten(), nn.Linear(36, self.classes))
 

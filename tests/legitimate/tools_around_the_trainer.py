@@ -89,6 +89,8 @@ class BuildsLayersInSetup(pl.LightningModule):
         self.save_hyperparameters()
 
     def setup(self, stage):
+        if hasattr(self, "net"):
+            return
         self.net = nn.Sequential(nn.Linear(6, self.hparams.width), nn.ReLU(), nn.Linear(self.hparams.width, 2))
 
     def forward(self, x):
