@@ -131,7 +131,7 @@ class LossAtRandomTimes(pl.LightningModule):
         self.net = nn.Sequential(nn.Linear(7, 16), nn.SiLU(), nn.Linear(16, 6))
 
     def loss(self, x):
-        time = torch.rand(x.shape[0], 1, device=x.device)
+        time = torch.rand(len(x), 1, device=x.device)
         noise = torch.randn_like(x)
         noisy = (1 - time) * x + time * noise
         return F.mse_loss(self.net(torch.cat([noisy, time], dim=1)), noise - x)

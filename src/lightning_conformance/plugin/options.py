@@ -19,11 +19,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the group `lightning-conformance`."""
     group = parser.getgroup("lightning-conformance", "conformance of PyTorch Lightning modules")
     add_module_options(group.addoption)
+    _add_run_options(group)
+    _add_report_options(group)
+    _add_ini_keys(parser)
+
+
+def _add_run_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--lightning-environment",
         action="append",
         metavar="NAME",
-        help="Where to run: auto (default: every one that is there), or names such as cpu,cuda "
+        help="Where to run: auto (default: every one that is there), or names such as cpu,virtual "
         "(ini: lightning_environment).",
     )
     group.addoption(
@@ -34,13 +40,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--lightning-infer-attempts",
         metavar="N",
-        help="Training steps that may be tried to infer a batch (ini: lightning_infer_attempts; default: 80).",
+        help="Training steps that may be tried to infer a batch (ini: lightning_infer_attempts; default: 200).",
     )
     group.addoption(
         "--lightning-infer-seconds",
         metavar="SECONDS",
         help="Time that inferring a batch may take (ini: lightning_infer_seconds; default: 8).",
     )
+    group.addoption(
+        "--lightning-no-guess",
+        action="store_true",
+        default=None,
+        help="Guess no constructor arguments that nobody gave (ini: lightning_guess = false).",
+    )
+
+
+def _add_report_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--lightning-severity",
         metavar="LEVEL",
@@ -74,17 +89,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Let warnings fail, too, and guess no constructor arguments (ini: lightning_strict).",
     )
     group.addoption(
-        "--lightning-no-guess",
-        action="store_true",
-        default=None,
-        help="Guess no constructor arguments that nobody gave (ini: lightning_guess = false).",
-    )
-    group.addoption(
         "--lightning-explain",
         metavar="CHECK",
         help="Explain a check: what it does, why, and what to write instead; then exit.",
     )
     group.addoption("--lightning-list-checks", action="store_true", help="List the checks; then exit.")
+
+
+def _add_ini_keys(parser: pytest.Parser) -> None:
     parser.addini(
         "lightning_modules",
         "LightningModules to check, one a line: PATH:CLASS, with the options about it behind it.",
