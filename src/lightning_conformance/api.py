@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from lightning_conformance import environments
-from lightning_conformance.checks import find_check, judge
-from lightning_conformance.recording.run import DEFAULT_TIMEOUT, Recordings
+from lightning_conformance.checks import all_checks, find_check, judge
+from lightning_conformance.checks.choosing import judged_in
+from lightning_conformance.recording.run import DEFAULT_TIMEOUT, recordings_in
 from lightning_conformance.reporting.report import Report
 from lightning_conformance.subjects.subject import SearchLimits, Subject, SubjectOptions
 from lightning_conformance.subjects.target import parse_target
@@ -42,7 +43,8 @@ def check_module(
             dataloaders, or inference.
         val_batch: What ``validation_step`` takes, where it is no batch of ``training_step``: as ``batch``, without a
             LightningDataModule. None: the same, or another that is inferred where it must be.
-        environment: ``auto`` (the CPU and every accelerator that is there), or names such as ``cpu`` and ``virtual``.
+        environment: ``auto`` (the CPU, every accelerator that is there, and those that can be pretended), or names
+            such as ``cpu`` and ``virtual``.
         train_loss: Name under which the module logs its training loss; empty for what its file declares,
             or ``train_loss``.
         seed: Seeds construction, batches and the run.
@@ -65,9 +67,11 @@ def check_module(
     target = parse_target(module, Path.cwd()) if isinstance(module, str) else module
     subject = Subject(target, options, limits=SearchLimits(data_seconds=timeout and timeout / 4))
     words = [environment] if isinstance(environment, str) else list(environment)
-    names = [find_check(name).name for name in select]
-    found = [Recordings(subject, place, timeout=timeout) for place in environments.select(words)]
-    verdicts = tuple(verdict for each in found for verdict in judge(each, strict=strict, select=names))
+    checks = [find_check(name) for name in select] or all_checks()
+    places = environments.select(words)
+    judged = judged_in(places, checks)
+    found = recordings_in(subject, places, timeout=timeout)
+    verdicts = tuple(verdict for each in found for verdict in judge(each, judged[each.environment.name], strict=strict))
     report = Report(verdicts, tuple(each() for each in found))
     if raise_on_failure:
         report.raise_for_failures()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from lightning_conformance.checks.registry import FAMILIES, Check, all_checks
+from lightning_conformance.environments import ENVIRONMENTS, Environment
 from lightning_conformance.errors import UsageError
 
 
@@ -23,6 +24,24 @@ def chosen(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> list[Check
     wanted = named(select) if select else {check.name for check in all_checks()}
     unwanted = named(ignore)
     return [check for check in all_checks() if check.name in wanted - unwanted]
+
+
+def judged_in(environments: Sequence[Environment], checks: Sequence[Check]) -> dict[str, list[Check]]:
+    """The checks that each environment judges, by the environment's name.
+
+    Raises:
+        UsageError: There are checks, and none of the environments judges any of them.
+    """
+    found = {place.name: [check for check in checks if place.judges(check.family)] for place in environments}
+    if checks and not any(found.values()):
+        names = ", ".join(check.name for check in checks[:3])
+        able = [e.name for e in ENVIRONMENTS.values() if any(e.judges(check.family) for check in checks)]
+        rest = f" (or {', '.join(able[1:])})" if able[1:] else ""
+        said = ", ".join(found)
+        raise UsageError(
+            f"{names}: not judged in the environment {said}.", f"Add --lightning-environment={able[0]}{rest}."
+        )
+    return found
 
 
 def named(words: Iterable[str]) -> set[str]:

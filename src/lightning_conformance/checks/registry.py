@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from textwrap import shorten
 
@@ -84,6 +84,8 @@ class Check:
         def verdict(outcome: str, **details: object) -> Verdict:
             return Verdict(self.name, train.subject, train.environment, outcome, **details)  # type: ignore[arg-type]
 
+        if train.missing:
+            return verdict("inconclusive", reason=train.missing)
         if self.needs_steps and not train.steps:
             reason = f"no training step was completed (see {COMPLETION})"
             return verdict("inconclusive", reason=reason)
@@ -163,11 +165,9 @@ def all_checks() -> list[Check]:
     return sorted(CHECKS.values(), key=lambda each: order.index(each.family))
 
 
-def judge(recordings: Source, *, strict: bool = False, select: Sequence[str] = ()) -> tuple[Verdict, ...]:
-    """Judge a subject in an environment with every check, or with those that are named."""
-    return tuple(
-        verdict_of(each, recordings, strict=strict) for each in all_checks() if not select or each.name in select
-    )
+def judge(recordings: Source, checks: Iterable[Check], *, strict: bool = False) -> tuple[Verdict, ...]:
+    """Judge a subject in an environment with each of the checks."""
+    return tuple(verdict_of(each, recordings, strict=strict) for each in checks)
 
 
 def verdict_of(each: Check, recordings: Source, *, strict: bool = False) -> Verdict:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from lightning_conformance.environments.base import Cpu, Cuda, Environment, Mps
+from lightning_conformance.environments.base import SPECIAL, Cpu, Cuda, Environment, Mps
 from lightning_conformance.environments.virtual import Virtual
 from lightning_conformance.errors import UsageError
 
-ENVIRONMENTS: dict[str, Environment] = {e.name: e for e in (Cpu(), Virtual(), Cuda(), Mps())}
+AUTO = "auto"
+SECOND_DEVICE = Cuda("cuda-1", "one process on the second CUDA device", index=1)
+ENVIRONMENTS: dict[str, Environment] = {e.name: e for e in (Cpu(), Virtual(), Cuda(), SECOND_DEVICE, Mps())}
 
 
 def check_names(words: Iterable[str]) -> list[str]:
@@ -20,8 +22,8 @@ def check_names(words: Iterable[str]) -> list[str]:
     Raises:
         UsageError: An unknown name.
     """
-    names = [name.strip() for word in words for name in word.split(",") if name.strip()] or ["auto"]
-    valid = ["auto", *ENVIRONMENTS]
+    names = [name.strip() for word in words for name in word.split(",") if name.strip()] or [AUTO]
+    valid = [AUTO, *ENVIRONMENTS]
     for name in names:
         if name not in valid:
             near = difflib.get_close_matches(name, valid, n=1)
@@ -31,22 +33,52 @@ def check_names(words: Iterable[str]) -> list[str]:
 
 
 def select(words: Iterable[str]) -> list[Environment]:
-    """The environments that the user's words choose; ``auto`` is every real one that is there.
+    """The environments that the user's words choose.
+
+    ``auto`` is every real one that is there, and every one that a computer without an accelerator can pretend. Beside
+    an ordinary environment, those that pretend judge what only they can show; alone, they judge everything.
 
     Raises:
         UsageError: An unknown name, or a named environment that is not there.
     """
     chosen: dict[str, Environment] = {}
     for name in check_names(words):
-        if name == "auto":
-            there = (e for e in ENVIRONMENTS.values() if e.automatic and e.unavailable() is None)
-            chosen.update((e.name, e) for e in there)
+        if name == AUTO:
+            chosen.update((e.name, e) for e in ENVIRONMENTS.values() if not e.ordinary or e.unavailable() is None)
             continue
         reason = ENVIRONMENTS[name].unavailable()
         if reason is not None:
             raise UsageError(f"environment {name!r} cannot be had here: {reason}.")
         chosen[name] = ENVIRONMENTS[name]
-    return list(chosen.values())
+    found = list(chosen.values())
+    return [e.beside() for e in found] if reference(found) else found
 
 
-__all__ = ["ENVIRONMENTS", "Cpu", "Cuda", "Environment", "Mps", "Virtual", "check_names", "select"]
+def reference(chosen: Iterable[Environment]) -> Environment | None:
+    """The environment that shows whether a module trains at all, so that others need not say so; None for none."""
+    return next((e for e in chosen if e.ordinary), None)
+
+
+def environments_text() -> str:
+    """A line for each environment: name, whether it is there, what it is; imports torch."""
+    rows = [(e.name, e.unavailable(), e.summary) for e in ENVIRONMENTS.values()]
+    width = max(len(name) for name, _, _ in rows)
+    lines = [f"{name:<{width}}  {'not here' if reason else 'here':<8}  {summary}" for name, reason, summary in rows]
+    why = {name: f" ({reason})" if reason else "" for name, reason, _ in rows}
+    return "\n".join(line + why[line.split()[0]] for line in lines)
+
+
+__all__ = [
+    "AUTO",
+    "ENVIRONMENTS",
+    "SPECIAL",
+    "Cpu",
+    "Cuda",
+    "Environment",
+    "Mps",
+    "Virtual",
+    "check_names",
+    "environments_text",
+    "reference",
+    "select",
+]

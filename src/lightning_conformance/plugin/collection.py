@@ -16,7 +16,6 @@ from lightning_conformance.plugin.suite import conforms, suite_subjects
 
 if TYPE_CHECKING:
     from lightning_conformance.environments import Environment
-    from lightning_conformance.plugin.settings import Choice
     from lightning_conformance.subjects.subject import Subject
 
 GROUP_PREFIX = "lightning:"
@@ -37,7 +36,7 @@ def pytest_collection(session: pytest.Session) -> None:
     try:
         for subject in state.subjects:
             _check(subject)
-            _check_choice(state.choice(subject))
+            _check_choice(state, subject)
         _check_node_ids(state)
     except UsageError as error:
         # A worker that ends here looks like a crash; the controller resolves the same words and reports them.
@@ -46,15 +45,16 @@ def pytest_collection(session: pytest.Session) -> None:
         state.subjects.clear()
 
 
-def _check_choice(choice: Choice) -> None:
-    """See that each word names a check.
+def _check_choice(state: State, subject: Subject) -> None:
+    """See that each word names a check, and that something is judged.
 
     Raises:
-        UsageError: One does not.
+        UsageError: One does not, or nothing is.
     """
     from lightning_conformance.checks import find_check
 
-    choice.names()
+    choice = state.choice(subject)
+    choice.checks(state.environments)
     for name in choice.expect:
         find_check(name.rpartition("::")[2])
 
@@ -133,7 +133,7 @@ class EnvironmentCollector(pytest.Collector):
         """One item for each chosen check that was not left out by a node id on the command line."""
         state = state_of(self.config)
         only = state.settings.only
-        for name in state.choice(self.subject).names():
+        for name in state.choice(self.subject).checks(state.environments)[self.name]:
             node_id = f"{self.nodeid}::{name}"
             if not only or any(f"{node_id}::".startswith(f"{prefix}::") for prefix in only):
                 yield ConformanceItem.from_parent(self, name=name, callobj=conforms)
@@ -179,7 +179,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         own = [state.known(subject) for subject in suite_subjects(metafunc)]
         for subject in own:
             _check(subject)
-            _check_choice(state.choice(subject))
+            _check_choice(state, subject)
         cells = list(_cells(state, own or state.subjects, names))
     except UsageError as error:
         raise pytest.Collector.CollectError(str(error)) from None
@@ -189,16 +189,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(names, cells, indirect=True)
 
 
+def _places(chosen: list[Environment], names: list[str]) -> list[Environment]:
+    """Where a test runs: a suite everywhere, any other where a module is really at work, or just once."""
+    if "lightning_check" in names:
+        return chosen
+    if "lightning_environment" not in names:
+        return chosen[:1]
+    return [place for place in chosen if not place.narrowed]
+
+
 def _cells(state: State, subjects: list[Subject], names: list[str]) -> Iterator[Any]:
     with_check = "lightning_check" in names
     for subject in subjects:
         short = subject.label.rpartition(":")[2]
-        # A test that needs no environment (lightning_subject alone) runs once a subject.
-        for environment in state.environments if "lightning_environment" in names else state.environments[:1]:
+        checks = state.choice(subject).checks(state.environments) if with_check else {}
+        for environment in _places(state.environments, names):
             marks = [pytest.mark.xdist_group(group_name(subject, environment))]
             if with_check:
                 marks.append(getattr(pytest.mark, MARKER))
-            for check in state.choice(subject).names() if with_check else [""]:
+            for check in checks.get(environment.name, [""]):
                 values = {
                     "lightning_subject": subject,
                     "lightning_environment": environment,

@@ -81,17 +81,27 @@ def lightning_recordings(
 ) -> Recordings:
     """What runs of the module showed: call it with the name of a regime; each is made once and shared."""
     __tracebackhide__ = True
-    from lightning_conformance.recording.run import Recordings
+    from lightning_conformance.environments import reference
 
     state = state_of(request.config)
     batch = _overriding_batch(request, lightning_subject)
-    subject = state.known(lightning_subject)
+    first = reference(state.environments) if lightning_environment.narrowed else None
+    other = None if first is None else _recordings(state, lightning_subject, first, batch, None)
+    return _recordings(state, lightning_subject, lightning_environment, batch, other)
+
+
+def _recordings(
+    state: State, subject: Subject, environment: Environment, batch: Any, other: Recordings | None
+) -> Recordings:
+    from lightning_conformance.recording.run import Recordings
+
+    known = state.known(subject)
 
     def keep(regime: str, make: Callable[[], Recording]) -> Recording:
-        return state.store.get(recording_key(subject, lightning_environment, regime, batch), make)
+        return state.store.get(recording_key(known, environment, regime, batch), make)
 
     timeout = state.settings.timeout
-    return Recordings(lightning_subject, lightning_environment, batch=batch, timeout=timeout, keep=keep)
+    return Recordings(subject, environment, batch=batch, timeout=timeout, keep=keep, reference=other)
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ def _add_run_options(group: pytest.OptionGroup) -> None:
         "--lightning-environment",
         action="append",
         metavar="NAME",
-        help="Where to run: auto (default: every one that is there), or names such as cpu,virtual "
-        "(ini: lightning_environment).",
+        help="Where to run: auto (default: every one that is there), or names such as cpu,virtual; "
+        "'list' lists them, then exits (ini: lightning_environment).",
     )
     group.addoption(
         "--lightning-timeout",
@@ -126,27 +126,35 @@ def pytest_configure(config: pytest.Config) -> None:
         group_by_subject(config)
 
 
+LIST = "list"
 only_key = pytest.StashKey[tuple[str, ...]]()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Answer ``--lightning-explain`` and ``--lightning-list-checks``; take conformance node ids off the arguments."""
+    """Answer what asks for a list or an explanation; take conformance node ids off the arguments."""
     try:
-        if config.getoption("lightning_list_checks") or config.getoption("lightning_explain"):
-            return _answer(config)
+        if text := _answer(config):
+            print(text)
+            return 0
         _take_node_ids(config)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
     return None
 
 
-def _answer(config: pytest.Config) -> int:
+def _answer(config: pytest.Config) -> str:
+    """What an option asks to be told instead of a run; empty where none does."""
+    if LIST in (config.getoption("lightning_environment") or []):
+        from lightning_conformance.environments import environments_text
+
+        return environments_text()
+    name = config.getoption("lightning_explain")
+    if not (name or config.getoption("lightning_list_checks")):
+        return ""
     from lightning_conformance.reporting.catalogue import checks_text, explanation
 
-    name = config.getoption("lightning_explain")
-    print(explanation(name) if name else checks_text())
-    return 0
+    return explanation(name) if name else checks_text()
 
 
 def _take_node_ids(config: pytest.Config) -> None:

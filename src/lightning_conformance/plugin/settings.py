@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from lightning_conformance.errors import UsageError
 
 if TYPE_CHECKING:
+    from lightning_conformance.environments import Environment
     from lightning_conformance.subjects.target import Target
 
 
@@ -30,15 +32,16 @@ class Choice:
     ignore: list[str] = field(default_factory=list)
     expect: dict[str, str] = field(default_factory=dict)
 
-    def names(self) -> list[str]:
-        """Names of the chosen checks.
+    def checks(self, environments: Sequence[Environment]) -> dict[str, list[str]]:
+        """Names of the chosen checks that each environment judges, by the environment's name.
 
         Raises:
-            UsageError: A word names no check.
+            UsageError: A word names no check, or none of the environments judges any of them.
         """
-        from lightning_conformance.checks.choosing import chosen
+        from lightning_conformance.checks.choosing import chosen, judged_in
 
-        return [check.name for check in chosen(self.select, self.ignore)]
+        judged = judged_in(environments, chosen(self.select, self.ignore))
+        return {place: [check.name for check in checks] for place, checks in judged.items()}
 
     def reason(self, environment: str, check: str) -> str | None:
         """Why a check is expected to fail; None where it is not."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
 import pytest
 
 from lightning_conformance.plugin.reports import annotation_lines
-from lightning_conformance.plugin.state import state_of
+from lightning_conformance.plugin.state import State, state_of
 from lightning_conformance.reporting.outcomes import OUTCOMES, outcome_of
 
 _GUESSED = ("  guessed", "  inferred", "  doubt")
@@ -40,7 +40,7 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
         return
     write = terminalreporter.write_line
     terminalreporter.section("lightning-conformance")
-    for line in summary(found, config.get_verbosity()):
+    for line in summary(found, config.get_verbosity(), _possible(state)):
         write(line)
     if found and config.get_verbosity() >= 0:
         write(recordings_line(state.made))
@@ -67,32 +67,44 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-def summary(found: list[dict[str, Any]], verbosity: int) -> Iterator[str]:
+def _possible(state: State) -> dict[str, int]:
+    """How many checks each environment judges, if none is left out."""
+    from lightning_conformance.checks.choosing import chosen, judged_in
+
+    return {place: len(checks) for place, checks in judged_in(state.environments, chosen()).items()}
+
+
+def summary(found: list[dict[str, Any]], verbosity: int, possible: Mapping[str, int]) -> Iterator[str]:
     """The lines of the summary.
 
     Args:
         found: What was reported of each item.
         verbosity: pytest's: below 0 a line a subject and environment, above 0 also why checks do not apply.
+        possible: How many checks each environment judges, if none is left out.
     """
+    order = list(possible)
 
-    def cell(data: dict[str, Any]) -> tuple[str, str]:
-        return data["subject"], data["environment"]
+    def cell(data: dict[str, Any]) -> tuple[str, int]:
+        return data["subject"], order.index(data["environment"])
 
-    for (subject, environment), group in groupby(sorted(found, key=cell), key=cell):
-        verdicts = list(group)
-        yield f"{subject} :: {environment}: {_census(verdicts)} [{verdicts[0]['lightning'] or 'not run'}]"
-        # What was guessed is told however quiet the run is.
-        yield from (line for line in verdicts[0]["provenance"] if verbosity >= 0 or line.startswith(_GUESSED))
+    before, told = "", set[str]()
+    for (subject, number), group in groupby(sorted(found, key=cell), key=cell):
+        verdicts, environment = list(group), order[number]
+        left_out = possible[environment] - len(verdicts)
+        yield f"{subject} :: {environment}: {_census(verdicts, left_out)} [{verdicts[0]['lightning'] or 'not run'}]"
+        # What was guessed is told however quiet the run is; what one environment told, the others need not.
+        told = told if subject == before else set()
+        new = [line for line in verdicts[0]["provenance"] if line not in told]
+        before, told = subject, told | set(new)
+        yield from (line for line in new if verbosity >= 0 or line.startswith(_GUESSED))
         if verbosity >= 0:
             yield from _attention(verdicts, verbosity)
 
 
-def _census(verdicts: list[dict[str, Any]]) -> str:
-    from lightning_conformance.checks import all_checks
-
+def _census(verdicts: list[dict[str, Any]], left_out: int) -> str:
     counted = Counter(map(outcome_of, verdicts))
     told = [f"{counted[outcome]} {_WORDS.get(outcome, outcome)}" for outcome in OUTCOMES if counted[outcome]]
-    if left_out := len(all_checks()) - len(verdicts):
+    if left_out > 0:
         told.append(f"{left_out} deselected")
     return f"{_counted(len(verdicts), 'check')}: {', '.join(told)}"
 

@@ -224,7 +224,7 @@ class Recording:
     @property
     def completed(self) -> bool:
         """Whether the run came to its end."""
-        return self.failure is None
+        return self.failure is None and not self.missing
 
     def method_place(self, name: str) -> Place | None:
         """Where the user's class defines the method, if it does."""

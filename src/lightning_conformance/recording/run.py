@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from lightning_conformance.deadline import RunTimeout, deadline
-from lightning_conformance.environments import Environment
+from lightning_conformance.environments import Environment, reference
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.lightning_api import NEWEST_VERIFIED, OLDEST_VERIFIED, LightningPackage
 from lightning_conformance.recording.failures import failure_of
@@ -94,6 +94,7 @@ class Recordings:
 
     Args:
         keep: ``keep(regime, make)`` returns what ``make`` once gave for the regime; by default this object remembers.
+        reference: The recordings in an ordinary environment: where training fails there, it is not tried here.
     """
 
     def __init__(
@@ -104,9 +105,10 @@ class Recordings:
         batch: Any = None,
         timeout: float | None = DEFAULT_TIMEOUT,
         keep: Callable[[str, Callable[[], Recording]], Recording] | None = None,
+        reference: Recordings | None = None,
     ) -> None:
-        self._subject, self._environment = subject, environment
-        self._batch, self._timeout = batch, timeout
+        self._subject, self.environment = subject, environment
+        self._batch, self._timeout, self._reference = batch, timeout, reference
         self._keep, self._known = keep or self._remember, dict[str, Recording]()
 
     def __call__(self, regime: str = TRAIN) -> Recording:
@@ -124,9 +126,38 @@ class Recordings:
 
     def _make(self, regime: str) -> Recording:
         if regime == TRAIN:
-            return record(self._subject, self._environment, batch=self._batch, timeout=self._timeout)
-        train, about = self(TRAIN), (self._subject, self._environment)
+            why = self._why_not()
+            if why:
+                return Recording(self._subject.label, self.environment.name, TRAIN, missing=why)
+            return record(self._subject, self.environment, batch=self._batch, timeout=self._timeout)
+        train, about = self(TRAIN), (self._subject, self.environment)
         return record_regime(*about, regime, train, batch=self._batch, timeout=self._timeout)
+
+    def _why_not(self) -> str:
+        """Why training is not tried here; empty where it is."""
+        reason = self.environment.unavailable()
+        if reason:
+            return f"the environment {self.environment.name} cannot be had here: {reason}"
+        other = self._reference
+        if other is not None and not other().completed:
+            return (
+                f"training does not complete in the environment {other.environment.name} (see training_completes there)"
+            )
+        return ""
+
+
+def recordings_in(
+    subject: Subject, chosen: Sequence[Environment], *, timeout: float | None = DEFAULT_TIMEOUT
+) -> list[Recordings]:
+    """The recordings of a subject in each of the environments, as :func:`~.environments.select` gives them."""
+    ordinary = reference(chosen)
+    first = None if ordinary is None else Recordings(subject, ordinary, timeout=timeout)
+    return [
+        first
+        if first is not None and place is ordinary
+        else Recordings(subject, place, timeout=timeout, reference=first if place.narrowed else None)
+        for place in chosen
+    ]
 
 
 def _carried(train: Recording) -> dict[str, Any]:
