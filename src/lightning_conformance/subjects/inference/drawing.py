@@ -12,6 +12,13 @@ from lightning_conformance.subjects.batch_values import draw_tensor
 
 MANY = 997  # values; a larger tensor repeats them, as drawing all of them would take longer than the replay
 
+LARGEST = 2**24  # values of a leaf: no batch is sought that would fill the memory
+
+
+def is_small(spec: TensorSpec) -> bool:
+    """Whether a leaf is of a size that a batch may have."""
+    return torch.Size(map(int, spec.shape)).numel() <= LARGEST
+
 
 def drawn(spec: TensorSpec) -> torch.Tensor:
     """Values of a spec, for a replay."""

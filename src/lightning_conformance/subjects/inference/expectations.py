@@ -28,6 +28,7 @@ class Expectation:
         whole: Floats that stand for classes.
         weak: Whether only a leaf that is not known yet has to meet it, shape for shape.
         sequence: Whether a rank without a time dimension is as plausible as one with it.
+        index: Whether it chooses among the rows of something else.
     """
 
     shapes: tuple[Shape, ...]
@@ -38,6 +39,7 @@ class Expectation:
     whole: bool = False
     weak: bool = False
     sequence: bool = False
+    index: bool = False
 
     def is_met_by(self, tensor: torch.Tensor) -> bool:
         """Whether shape, kind and range of a concrete operand will do."""

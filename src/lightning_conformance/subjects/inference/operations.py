@@ -199,7 +199,7 @@ def _indexed(context: Context, args: Any, kwargs: Any) -> Found:
             shapes = ((context.batch,), (context.batch, TIME))
             high = int(owner.shape[position])
             if part.dtype != torch.bool:
-                found.append((part, Expectation(shapes, lambda s: True, "int", low=0, high=high)))
+                found.append((part, Expectation(shapes, lambda s: True, "int", low=0, high=high, index=True)))
             elif position == 0:
                 found.append((part, _mask_of(tuple(owner.shape))))
     return found
@@ -212,7 +212,8 @@ def _reshaped(context: Context, args: Any, kwargs: Any) -> Found:
     if not context.is_unknown(operand) or len(sizes) < 2 or not all(isinstance(n, int) and n > 0 for n in sizes):
         return []
     total = torch.Size(sizes).numel()
-    if sizes[0] != context.batch:
+    # The sizes may be those of the stand-in itself.
+    if sizes[0] != context.batch or (operand.dim() > 2 and operand.numel() == total):
         return []
     flat = (context.batch, total // context.batch)
     return [(operand, Expectation((tuple(sizes), flat), lambda s: torch.Size(s).numel() == total, "any"))]

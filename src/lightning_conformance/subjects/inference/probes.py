@@ -36,7 +36,7 @@ class Revealed(Private):
 
     Args:
         path: Where it stands in the batch.
-        how: ``tensor``, ``tuple``, ``index``, ``slice``, ``key``, ``attribute``, ``length``, ``mapping``,
+        how: ``tensor``, ``tuple``, ``stacked``, ``index``, ``slice``, ``key``, ``attribute``, ``length``, ``mapping``,
             ``call``, ``class`` or ``items``.
         names: The targets of a tuple, one alternative after the other; the key; the kinds asked for; what is
             done with each item.
@@ -161,7 +161,7 @@ def reveal_probe(arguments: tuple[Any, dict[str, Any]], func: Any = None) -> Non
     """
     sequence = next(iter([*arguments[0], *arguments[1].values()]), None)
     if func in OF_SEQUENCES and isinstance(sequence, Probe):
-        sequence._kit_reveal("tuple", [(None,) * length for length in USUAL_LENGTHS])
+        sequence._kit_reveal("stacked" if func is torch.stack else "tuple", [(None,) * n for n in USUAL_LENGTHS])
     _reveal_tensor(arguments)
 
 

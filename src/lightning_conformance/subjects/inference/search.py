@@ -17,6 +17,7 @@ from lightning_conformance.lightning_api import is_lightning_file
 from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_tuple
+from lightning_conformance.subjects.inference.drawing import is_small
 from lightning_conformance.subjects.inference.probes import Revealed
 from lightning_conformance.subjects.inference.relations import is_lengths, related
 from lightning_conformance.subjects.inference.seeds import Examples
@@ -29,6 +30,7 @@ from lightning_conformance.subjects.inference.structure import (
     revealed_drafts,
 )
 from lightning_conformance.subjects.inference.tracing import BatchPlaced, Mismatch, RankRevealed, Stop
+from lightning_conformance.subjects.inference.words import meaning_of
 
 OWN_ERRORS = (NameError, ImportError, RecursionError)
 OWN_UNLESS_OF_A_LEAF = (NotImplementedError, OSError, KeyError)
@@ -87,14 +89,15 @@ class Search:
         heapq.heappush(self._queue, (penalty, -progress, next(self._order), drafts))
 
     def _popped(self) -> Draft | None:
-        """The most plausible draft; None where it was tried before, or there is none."""
+        """The most plausible draft; None where it was tried before, is far too large, or there is none."""
         penalty, progress, _, drafts = heapq.heappop(self._queue)
         draft = next(drafts, None)
         if draft is None:
             return None
         self._push(drafts, penalty + 1, -progress)
         draft = related(self._seeded(draft))
-        return None if draft in self.attempts.seen else draft
+        is_fit = all(node.spec is None or is_small(node.spec) for _, node in draft.leaves())
+        return draft if is_fit and draft not in self.attempts.seen else None
 
     def _seeded(self, draft: Draft) -> Draft:
         """A draft whose tensors are the known ones, as long as nothing spoke against them."""
@@ -240,6 +243,8 @@ class Search:
         for path in _unknown_first(draft, outcome.trace.used):
             node = draft.at(path)
             if node.spec is None and node.rank < 5 and not is_lengths(node):
+                if node.rank == 2 and meaning_of(node.name) == "image":
+                    yield outranked(draft, outcome.trace.twins(path), 4)
                 yield outranked(draft, outcome.trace.twins(path), node.rank + 1)
             elif node.spec is not None:
                 for rank in (2, 3, 4, 1):
@@ -278,6 +283,7 @@ class Search:
                 for size in LIKELY_SIZES:
                     yield draft.with_spec(path, TensorSpec((self.batch, *[7] * (now - 2), size)))
             elif 0 < want <= 5:
+                want = max(want, 4) if want == 3 and meaning_of(node.name) == "image" else want
                 yield draft.put(path, replace(node, kind="tensor", spec=None, rank=want))
                 yield draft.with_spec(path, stand_in(want, self.batch, node))
         missing = re.search(r"missing \d+ required .*arguments?: (.+)", str(error))

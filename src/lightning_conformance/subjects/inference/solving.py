@@ -13,7 +13,7 @@ import torch
 from lightning_conformance.deadline import patient_time
 from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.inference.drafts import Draft, Path
-from lightning_conformance.subjects.inference.drawing import drawn
+from lightning_conformance.subjects.inference.drawing import drawn, is_small
 from lightning_conformance.subjects.inference.expectations import TIME, Expectation, Shape
 from lightning_conformance.subjects.inference.naming import prior_of
 from lightning_conformance.subjects.inference.relations import is_lengths
@@ -21,6 +21,7 @@ from lightning_conformance.subjects.inference.shapes import preimages, resized
 from lightning_conformance.subjects.inference.standing_in import current_spec, is_sequence, stand_in
 from lightning_conformance.subjects.inference.tracing import Stop, Trace, substituted, tensors_in
 from lightning_conformance.subjects.inference.unchecked import PACK, is_safe
+from lightning_conformance.subjects.inference.words import meaning_of
 
 PLAIN = frozenset(
     (
@@ -70,6 +71,7 @@ ABOUT_DTYPE = re.compile(
     re.IGNORECASE,
 )  # messages; where one is about sizes alone, other dtypes would not help
 POSITION = re.compile(r"index (\d+) is out of bounds(?: for dimension \d+ with size (\d+))?")
+CHOOSING = {"flag", "mask", "padding mask"}  # what such a leaf says of each row, as an index
 SQUEEZES = {torch.squeeze, torch.Tensor.squeeze}
 
 
@@ -166,6 +168,8 @@ class Solver:
         for tried, spec in enumerate(specs):
             if tried > REPLAYS or trace.replaying > trace.allowance or patient_time() > trace.deadline:
                 return
+            if not is_small(spec):
+                continue
             if not is_free and spec.shape and self.batch not in spec.shape[:2]:
                 continue
             started = time.thread_time()  # of this thread alone, so that a busy machine finds no less
@@ -202,7 +206,8 @@ class Solver:
             timed = [s for s in wanted.shapes if len(s) > 1 and s[1] == TIME]
             goals = [(s[0], node.steps, *s[2:]) for s in timed]
             return (*goals, *(s for s in wanted.shapes if s not in timed))
-        is_single = wanted.sequence and node.name is not None and bool(SINGLE_NAMES.search(node.name.lower()))
+        # Where the code asked for its dimensions, there are several.
+        is_single = wanted.sequence and not node.is_ranked and bool(SINGLE_NAMES.search((node.name or "").lower()))
         return tuple(sorted(wanted.shapes, key=len)) if is_single else wanted.shapes
 
     def is_reshaped(self, operand: torch.Tensor, path: Path) -> bool:
@@ -330,6 +335,8 @@ def _named_bases(node: Draft, wanted: Expectation) -> list[TensorSpec]:
     if node.spec is None and is_lengths(node) and wanted.low is None:
         steps = node.steps or TIME
         return [TensorSpec((), "int", steps, steps + 1)]
+    if node.spec is None and wanted.index and meaning_of(node.name) in CHOOSING:
+        return [TensorSpec((), "bool")]
     if node.spec is not None or not wanted.weak or wanted.kind == "int" or wanted.whole:
         return []
     prior = prior_of(node.name, rank=max(map(len, wanted.shapes), default=None))

@@ -52,10 +52,14 @@ def keyed_drafts(draft: Draft, error: KeyError) -> Iterator[Draft]:
 
 
 def recounted_drafts(draft: Draft, error: ValueError) -> Iterator[Draft]:
-    """The drafts with as many parts as the code unpacks, where it goes through them first: `a, b = map(f, batch)`."""
+    """The drafts with as many parts as the code unpacks, where it goes through them first: `a, b = map(f, batch)`.
+
+    First of all, what an annotation says may be wrong.
+    """
     expected = re.search(r"values to unpack \(expected (\d+)", str(error))
     count = int(expected[1]) if expected else len(draft.children)
     if draft.kind in ("samples", "tuple", "list") and count != len(draft.children):
+        yield Draft(name=draft.name)
         yield grown_tuple((None,) * count, draft)
 
 
@@ -112,7 +116,10 @@ def _sequences(node: Draft, revealed: Revealed, batch: int) -> Iterator[Draft]:
     tensor = replace(node, kind="tensor")
     if revealed.how == "tensor":
         yield tensor
-    elif revealed.how == "tuple":
+    elif revealed.how == "stacked" and revealed.path and not node.free:
+        yield sample_list(node, batch, Draft(kind="tensor", name=node.name))
+        yield from (grown_tuple((None,) * length, node) for length in USUAL_LENGTHS)
+    elif revealed.how in ("tuple", "stacked"):
         yield from (grown_tuple(names, node) for names in revealed.names)
         if revealed.path and not node.free:
             yield sample_list(node, batch, Draft())  # gone through beside another one, sample by sample
