@@ -18,11 +18,11 @@ _DROPS = ("squeeze", "squeeze_")
 def last_smaller_batch_works(recording: Recording) -> Iterator[Finding]:
     """The last, smaller batch of an epoch works.
 
-    ## What it does
+    ## How it judges
     Makes the last batch of each epoch smaller, where the kit makes the batches. If only that batch fails, the run is
     repeated with full batches, and the failure is reported here.
 
-    ## Why is this bad
+    ## Why it matters
     A data set is seldom a multiple of the batch size: the run stops at the end of its first epoch.
 
     ## Example
@@ -35,7 +35,7 @@ def last_smaller_batch_works(recording: Recording) -> Iterator[Finding]:
     x = x.view(x.size(0), -1)  # or x.flatten(1)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     With `drop_last=True` in every loader full batches are all there is.
     """
     failure = recording.ragged_failure
@@ -58,10 +58,10 @@ def last_smaller_batch_works(recording: Recording) -> Iterator[Finding]:
 def any_batch_size_works(train: Recording, ladder: Recording) -> Iterator[Finding]:
     """Batches of two, three or seven samples work as well as usual ones.
 
-    ## What it does
+    ## How it judges
     Trains shortly with batches of other sizes, and validates with them.
 
-    ## Why is this bad
+    ## Why it matters
     The last batch of an epoch may have any number of samples, and the batch size is the first thing that is changed.
 
     ## Example
@@ -74,7 +74,7 @@ def any_batch_size_works(train: Recording, ladder: Recording) -> Iterator[Findin
     hidden = torch.zeros(1, x.size(0), self.hidden_size, device=x.device)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     An error that the code raises on purpose is respected. A larger batch than usual is advice.
     """
     if train.ragged_failure is not None:
@@ -102,10 +102,10 @@ def any_batch_size_works(train: Recording, ladder: Recording) -> Iterator[Findin
 def batch_of_one_works(train: Recording, ladder: Recording) -> Iterator[Finding]:
     """A batch of a single sample works.
 
-    ## What it does
+    ## How it judges
     Trains shortly with a last batch of one sample, and validates on one.
 
-    ## Why is this bad
+    ## Why it matters
     One sample too many for the batch size, and the epoch ends with an error: `squeeze()` drops the batch dimension
     when it is 1, and BatchNorm cannot be trained on one value.
 
@@ -119,7 +119,7 @@ def batch_of_one_works(train: Recording, ladder: Recording) -> Iterator[Finding]
     logits = self(x).squeeze(-1)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     With `drop_last=True` training never sees such a batch; BatchNorm, and a loss that needs several samples, are
     advice. An error that the code raises on purpose is respected.
     """

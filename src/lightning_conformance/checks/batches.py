@@ -22,10 +22,10 @@ _BEFORE_STEP = (
 def batch_is_left_as_it_was(train: Recording, operations: Recording) -> Iterator[Finding]:
     """`training_step` does not change its batch.
 
-    ## What it does
+    ## How it judges
     Compares the tensors of the batch before and after each step, over two epochs of the same batches.
 
-    ## Why is this bad
+    ## Why it matters
     Where the data set hands out its own tensors, the change lasts: the next epoch sees data that were changed
     already, and changes them again.
 
@@ -40,7 +40,7 @@ def batch_is_left_as_it_was(train: Recording, operations: Recording) -> Iterator
     x = x * 0.5
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A batch that `on_after_batch_transfer` changes is a copy on a device: advice. So is a change that makes no
     difference the second time (ignored labels set to -100), or that your own loader does not hand out again.
     """

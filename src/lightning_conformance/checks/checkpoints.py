@@ -43,10 +43,10 @@ def saves_hyperparameters(train: Recording) -> Place | None:
 def checkpoint_is_written(train: Recording, round_trip: Recording) -> Iterator[Finding]:
     """A checkpoint of the module can be written.
 
-    ## What it does
+    ## How it judges
     Calls `trainer.save_checkpoint` after an epoch.
 
-    ## Why is this bad
+    ## Why it matters
     Training ends at the first checkpoint. `fast_dev_run` writes none, and does not tell.
 
     ## Example
@@ -61,7 +61,7 @@ def checkpoint_is_written(train: Recording, round_trip: Recording) -> Iterator[F
         checkpoint["activation"] = "identity"
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     None.
     """
     failure = next(round_trip.all(CheckpointSaved)).failure
@@ -113,10 +113,10 @@ def first_place(recording: Recording, names: tuple[str, ...]) -> Place | None:
 def checkpoint_loads(train: Recording, round_trip: Recording) -> Iterator[Finding]:
     """A checkpoint of the module can be loaded.
 
-    ## What it does
+    ## How it judges
     Calls `load_from_checkpoint(path)`, and loads the state into an instance that was built as before.
 
-    ## Why is this bad
+    ## Why it matters
     What was trained cannot be used, or only by who knows all arguments of the constructor.
 
     ## Example
@@ -132,7 +132,7 @@ def checkpoint_loads(train: Recording, round_trip: Recording) -> Iterator[Findin
         self.save_hyperparameters()
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A module that saves no hyperparameters may be meant to be loaded with arguments: advice.
     """
     saved_checkpoint(round_trip)
@@ -162,10 +162,10 @@ def checkpoint_loads(train: Recording, round_trip: Recording) -> Iterator[Findin
 def hyperparameters_are_plain(train: Recording, round_trip: Recording) -> Iterator[Finding]:
     """Saved hyperparameters can be read without executing a pickle.
 
-    ## What it does
+    ## How it judges
     Looks at the types of what `save_hyperparameters` kept, and whether the checkpoint loads as it does by default.
 
-    ## Why is this bad
+    ## Why it matters
     Since torch 2.6 and Lightning 2.6 a checkpoint with a path, an enum, a NumPy number, a dataclass or a module among
     its hyperparameters is refused: by `load_from_checkpoint`, by `fit(ckpt_path=...)`, by `test(ckpt_path="best")`.
 
@@ -183,7 +183,7 @@ def hyperparameters_are_plain(train: Recording, round_trip: Recording) -> Iterat
         self.save_hyperparameters({"root": str(root)})
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Who loads with `weights_only=False` everywhere does not meet it.
     """
     saved = saved_checkpoint(round_trip)
@@ -207,10 +207,10 @@ def hyperparameters_are_plain(train: Recording, round_trip: Recording) -> Iterat
 def setup_keeps_trained_layers(train: Recording, round_trip: Recording) -> Iterator[Finding]:
     """`setup` and `configure_model` leave layers alone that are there already.
 
-    ## What it does
+    ## How it judges
     Gives a trained instance to a Trainer again, as `trainer.test(model)` after `fit` does, and compares its weights.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning calls `setup` for every entry point: the test runs on random weights, and nothing says so.
 
     ## Example
@@ -226,7 +226,7 @@ def setup_keeps_trained_layers(train: Recording, round_trip: Recording) -> Itera
             self.head = nn.Linear(8, 3)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Weights that a hook resets on purpose at the start of each fit are reported, too.
     """
     again = next(round_trip.all(StartedAgain), None)
@@ -245,10 +245,10 @@ def setup_keeps_trained_layers(train: Recording, round_trip: Recording) -> Itera
 def checkpoint_is_no_larger_than_needed(train: Recording, round_trip: Recording) -> Iterator[Finding]:
     """What never trains does not fill the checkpoint.
 
-    ## What it does
+    ## How it judges
     Compares the size of frozen parameters in the checkpoint with that of all.
 
-    ## Why is this bad
+    ## Why it matters
     A frozen teacher or backbone is written anew with every checkpoint.
 
     ## Example
@@ -263,7 +263,7 @@ def checkpoint_is_no_larger_than_needed(train: Recording, round_trip: Recording)
             del checkpoint["state_dict"][name]
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     What cannot be loaded again from elsewhere belongs into the checkpoint.
     """
     saved = saved_checkpoint(round_trip)

@@ -31,11 +31,11 @@ from lightning_conformance.recording.model import Place, Recording
 def loaded_module_is_the_same(train: Recording, round_trip: Recording) -> Iterator[Finding]:
     """A module that was loaded from a checkpoint computes what the trained one does.
 
-    ## What it does
+    ## How it judges
     Loads the checkpoint without arguments, and into an instance that was built as before, and compares the state and
     the loss of one more batch, from the same random numbers.
 
-    ## Why is this bad
+    ## Why it matters
     What was trained is not what is used, and nothing says so: an argument fell back to its default, or a queue, a
     centre, a running scale was never saved.
 
@@ -53,7 +53,7 @@ def loaded_module_is_the_same(train: Recording, round_trip: Recording) -> Iterat
         self.register_buffer("center", torch.zeros(8))
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Replay buffers and other containers are not expected in a checkpoint: advice.
     """
     saved_checkpoint(round_trip)
@@ -133,11 +133,11 @@ def _differ(one: float | None, other: float | None) -> bool:
 def resumed_training_goes_on(train: Recording, repeat: Recording, resume: Recording) -> Iterator[Finding]:
     """Training that is resumed from a checkpoint goes on as if it had not been interrupted.
 
-    ## What it does
+    ## How it judges
     Trains two epochs, and again with a new instance from the checkpoint of the first; every epoch is seeded alike.
     Compares the losses of the second epoch, and the attributes of both modules when it begins.
 
-    ## Why is this bad
+    ## Why it matters
     A schedule, a queue or a moving average that starts anew changes the run whenever a job is interrupted.
 
     ## Example
@@ -152,7 +152,7 @@ def resumed_training_goes_on(train: Recording, repeat: Recording, resume: Record
         self.temperature = 0.9**self.current_epoch
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A module whose runs differ from one another anyway is not judged. Where no attribute explains the difference (a
     random number generator of its own, a scheduler that Lightning does not know), it is advice.
     """

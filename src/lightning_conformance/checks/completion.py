@@ -24,11 +24,11 @@ from lightning_conformance.recording.model import BackwardRan, Failure, HookCall
 def training_completes(recording: Recording) -> Iterator[Finding]:
     """The module can be built, fed and trained for two epochs without an error.
 
-    ## What it does
+    ## How it judges
     Reports what ended the run: an error at import or construction, a batch that does not fit, an exception
     in a hook, or a run that does not end. The other checks are then inconclusive where they did not get to look.
 
-    ## Why is this bad
+    ## Why it matters
     Some of these errors show only in the second batch, at the end of an epoch, or in a smaller last batch.
 
     ## Example
@@ -41,7 +41,7 @@ def training_completes(recording: Recording) -> Iterator[Finding]:
     self.hidden = self.rnn(x, self.hidden.detach())
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     What the environment lacks (a package, a download, a file, a device) proves nothing about the module: the check is
     then inconclusive, and says what to do; with `--lightning-strict` it fails.
     """

@@ -20,12 +20,12 @@ _HOOKS = ("setup", "prepare_data", "on_fit_start", "on_train_start", "on_train_e
 def datasets_are_ready(train: Recording, own_data: Recording) -> Iterator[Finding]:
     """The module's own dataloaders give batches, whichever entry point asks first.
 
-    ## What it does
+    ## How it judges
     Where the module has dataloaders of its own, asks a new instance for a batch as `fit`, `validate`, `test` and
     `predict` do. A loader that is None, a wrong signature, an attribute that `setup` assigns for another stage only,
     and a loader without a batch are reported.
 
-    ## Why is this bad
+    ## Why it matters
     `trainer.test(model)` in a process of its own is where it shows, after training. With a loader that gives no batch
     `fit` returns as if all were well.
 
@@ -44,7 +44,7 @@ def datasets_are_ready(train: Recording, own_data: Recording) -> Iterator[Findin
         self.data = load()
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Other errors (files that are not here, a download) prove nothing and are not reported. A loader that returns
     nothing on purpose, because loaders are given to `fit`, is left alone.
     """
@@ -114,10 +114,10 @@ def _forgets_return(train: Recording, loader: str) -> bool:
 def prepare_data_assigns_nothing(recording: Recording) -> Iterator[Finding]:
     """`prepare_data` leaves nothing on the module that other hooks need.
 
-    ## What it does
+    ## How it judges
     Compares the attributes of the module, or of its DataModule, before and after `prepare_data`.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning calls `prepare_data` in one process only. With several devices the attribute is missing in all the
     others.
 
@@ -135,7 +135,7 @@ def prepare_data_assigns_nothing(recording: Recording) -> Iterator[Finding]:
         self.data = load()
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     What `setup` assigns again, and what no other method reads, is left alone.
     """
     for event in recording.all(PreparedState):

@@ -37,13 +37,13 @@ _PARAMETERS = "nn.ParameterList([...]), nn.ParameterDict({...}), or an attribute
 def tensors_are_on_one_device(recording: Recording) -> Iterator[Finding]:
     """What is computed on the accelerator is computed from tensors on the accelerator.
 
-    ## What it does
+    ## How it judges
     Where devices are told apart, looks for operations on tensors of both sides, as CUDA refuses them: a tensor made
     without `device=`, a tensor or a layer that is a plain attribute and was not moved, the result of `.cpu()` mixed
     back. And for operations that take only the CPU's tensors and got another: `.numpy()`, the lengths of packed
     sequences. A tensor without dimensions may be mixed in, and an index may be on the CPU, as on CUDA.
 
-    ## Why is this bad
+    ## Why it matters
     On the CPU nothing is wrong; on a GPU the run stops: "Expected all tensors to be on the same device".
 
     ## Example
@@ -65,7 +65,7 @@ def tensors_are_on_one_device(recording: Recording) -> Iterator[Finding]:
         noise = torch.randn_like(x)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     What torch's C++ code makes for its own use, and what a device that is found out at run time decides, is not judged.
     A `torch.Generator` is not told apart.
     """
@@ -88,11 +88,11 @@ def tensors_are_on_one_device(recording: Recording) -> Iterator[Finding]:
 def batch_is_moved_to_device(recording: Recording) -> Iterator[Finding]:
     """What the batch holds is on the accelerator when it is used.
 
-    ## What it does
+    ## How it judges
     Where devices are told apart, looks at the batch after Lightning, or the module's `transfer_batch_to_device`, has
     moved it, and reports tensors that were left on the CPU and are then used together with others on the accelerator.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning moves tensors in tuples, lists, dicts and dataclasses, and objects that have a method `to`. It hands
     another object on as it is: on a GPU the first layer stops with "Expected all tensors to be on the same device".
 
@@ -110,7 +110,7 @@ def batch_is_moved_to_device(recording: Recording) -> Iterator[Finding]:
     ```
     Or, in the module, `transfer_batch_to_device`.
 
-    ## Known problems
+    ## Legitimate exceptions
     """
     _needs_devices(recording)
     for mix in recording.all(DeviceMix):
@@ -133,11 +133,11 @@ def batch_is_moved_to_device(recording: Recording) -> Iterator[Finding]:
 def device_is_not_hard_coded(recording: Recording) -> Iterator[Finding]:
     """No accelerator is named in the code.
 
-    ## What it does
+    ## How it judges
     Where devices are told apart, reports lines that call `.cuda()` or name `"cuda"` or `"cuda:0"` without asking
     before, in the same function, where a tensor is or what there is.
 
-    ## Why is this bad
+    ## Why it matters
     The module runs on no other machine: not on the CPU, not on Apple's GPU, and with several GPUs every process
     puts its tensors on the first.
 
@@ -151,7 +151,7 @@ def device_is_not_hard_coded(recording: Recording) -> Iterator[Finding]:
     mask = torch.ones(n, n, device=x.device)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Only lines that ran are seen.
     """
     failure = recording.failure
@@ -167,11 +167,11 @@ def device_is_not_hard_coded(recording: Recording) -> Iterator[Finding]:
 def few_host_synchronisations(recording: Recording) -> Iterator[Finding]:
     """Training steps seldom wait for the accelerator.
 
-    ## What it does
+    ## How it judges
     Where devices are told apart, counts for each line of the training steps how often it needs a value on the CPU:
     `.item()`, `bool(tensor)`, `.cpu()`, `.tolist()`, a boolean mask as index.
 
-    ## Why is this bad
+    ## Why it matters
     An accelerator works ahead of Python. Each of these lines waits until it has done all that it was asked for.
 
     ## Example
@@ -184,7 +184,7 @@ def few_host_synchronisations(recording: Recording) -> Iterator[Finding]:
     self.log("train_loss", loss)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Where the code depends on the value there is no way around it.
     """
     _needs_devices(recording)

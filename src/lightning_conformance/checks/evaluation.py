@@ -39,11 +39,11 @@ def _place(recording: Recording, names: tuple[str, ...]) -> Place | None:
 def validation_is_read_only(recording: Recording) -> Iterator[Finding]:
     """Validation changes no weight and no running statistics.
 
-    ## What it does
+    ## How it judges
     Compares every parameter and buffer before and after each validation of the run, the sanity check included. What is
     swapped in for validation and swapped out again (averaged weights) has not changed.
 
-    ## Why is this bad
+    ## Why it matters
     The model that goes on training is no longer the one that training left, and how much it differs depends on how
     often it is validated. Lightning switches gradients off meanwhile, not changes in place.
 
@@ -60,7 +60,7 @@ def validation_is_read_only(recording: Recording) -> Iterator[Finding]:
         self.log("val_loss", F.mse_loss(self(batch[0]), batch[1]))
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Buffers that count or collect during validation are reported as advice.
     """
     found = _validations(recording)
@@ -109,11 +109,11 @@ def _writing_place(recording: Recording, names: tuple[str, ...]) -> Place | None
 def evaluation_runs_in_evaluation_mode(recording: Recording) -> Iterator[Finding]:
     """Dropout and BatchNorm are in evaluation mode while the module is validated.
 
-    ## What it does
+    ## How it judges
     Looks in which mode layers run during validation, and whether functions such as `F.dropout` are called as in
     training.
 
-    ## Why is this bad
+    ## Why it matters
     The validation loss is that of a noisier model: early stopping and checkpoints choose by chance.
 
     ## Example
@@ -128,7 +128,7 @@ def evaluation_runs_in_evaluation_mode(recording: Recording) -> Iterator[Finding
         return self.out(F.dropout(x, 0.5, training=self.training))
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Where only dropout layers are in training mode, and the module itself is not, Monte Carlo dropout is assumed:
     advice.
     A model that gives its loss in training mode only, as detection models do, is reported as a warning.
@@ -179,10 +179,10 @@ def _layers_in_training(recording: Recording, layers: dict[str, str], root: bool
 def evaluation_is_repeatable(train: Recording, evaluate: Recording) -> Iterator[Finding]:
     """Evaluating the same batches twice gives the same values.
 
-    ## What it does
+    ## How it judges
     Runs `Trainer.validate` and `Trainer.test` twice on one instance and the same batches, with other random numbers.
 
-    ## Why is this bad
+    ## Why it matters
     Two checkpoints differ by luck, and the better one is not the one that is kept.
 
     ## Example
@@ -199,7 +199,7 @@ def evaluation_is_repeatable(train: Recording, evaluate: Recording) -> Iterator[
         return (x + 0.1 * torch.randn_like(x) if self.trainer.training else x), y
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Values that are random by design (a diffusion loss at random times, sampled negatives) are advice: seed them, where
     models are compared by them.
     """
@@ -234,10 +234,10 @@ def _differ(one: float, other: float | None) -> bool:
 def validation_is_logged(recording: Recording) -> Iterator[Finding]:
     """What validation finds out is logged.
 
-    ## What it does
+    ## How it judges
     Sees whether anything was logged in the hooks of validation, or reached the logger from there.
 
-    ## Why is this bad
+    ## Why it matters
     A returned value goes nowhere: no curve, no early stopping, no best checkpoint.
 
     ## Example
@@ -252,7 +252,7 @@ def validation_is_logged(recording: Recording) -> Iterator[Finding]:
         self.log("val_loss", F.mse_loss(self(batch[0]), batch[1]))
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A step that returns nothing and logs nothing may draw pictures, or write files: advice.
     """
     found = [each for each in _validations(recording) if each.steps]
@@ -282,10 +282,10 @@ def _uses_outputs(recording: Recording) -> bool:
 def validation_has_step_and_data(recording: Recording) -> Iterator[Finding]:
     """Data for validation meets a `validation_step`.
 
-    ## What it does
+    ## How it judges
     Sees whether Lightning skips validation, since a loader is there and no `validation_step`, or the loader is empty.
 
-    ## Why is this bad
+    ## Why it matters
     The data is prepared at each start, and nothing is ever validated with it.
 
     ## Example
@@ -300,7 +300,7 @@ def validation_has_step_and_data(recording: Recording) -> Iterator[Finding]:
         self.log("val_loss", F.mse_loss(self(batch[0]), batch[1]))
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Only the module's own loaders, or those of its DataModule, are looked at.
     """
     place = recording.method_place("val_dataloader")

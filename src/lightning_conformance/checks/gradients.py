@@ -19,11 +19,11 @@ _ALIGNED, _NEAR = 0.999, 0.02
 def accumulation_keeps_the_gradient(train: Recording, accumulate: Recording) -> Iterator[Finding]:
     """Accumulating over batches gives the gradient of one batch.
 
-    ## What it does
+    ## How it judges
     Trains on one batch, on the same batch twice with `accumulate_grad_batches=2`, and on a batch of twice the size,
     and compares the gradients before the first optimizer step.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning divides the loss by `accumulate_grad_batches`. Divided by hand as well, the gradient shrinks with it.
 
     ## Example
@@ -36,7 +36,7 @@ def accumulation_keeps_the_gradient(train: Recording, accumulate: Recording) -> 
     return loss
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A loss that is summed over the batch is told as advice: some models are meant to be trained with one.
     """
     seen = {event.how: event for event in accumulate.all(GradientsScaled)}
@@ -80,10 +80,10 @@ def _division(recording: Recording) -> Place | None:
 def gradient_clipping_works(train: Recording, clip: Recording) -> Iterator[Finding]:
     """The module's own configure_gradient_clipping clips gradients when the Trainer is asked to.
 
-    ## What it does
+    ## How it judges
     Trains with a small `gradient_clip_val`, and compares the norm of the gradients before and after the hook.
 
-    ## Why is this bad
+    ## Why it matters
     The hook takes the place of Lightning's clipping: `gradient_clip_val` has no effect, and nothing says so.
 
     ## Example
@@ -99,7 +99,7 @@ def gradient_clipping_works(train: Recording, clip: Recording) -> Iterator[Findi
         self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A hook that speaks of clipping and did not clip in this run, because of a limit of its own, is believed.
     """
     calls = [event for event in clip.all(GradientsClipped) if event.before > 2 * event.limit]
@@ -137,10 +137,10 @@ def _clips(recording: Recording) -> bool:
 def turns_do_not_mix_gradients(recording: Recording) -> Iterator[Finding]:
     """In manual optimization, the turn of one optimizer leaves no gradients to the step of another.
 
-    ## What it does
+    ## How it judges
     Follows which parameters each backward pass gives gradients to, and which optimizer applies them.
 
-    ## Why is this bad
+    ## Why it matters
     Without `detach()` the loss of a discriminator is differentiated into the generator too; where nothing clears that,
     the generator's step adds it to its own gradient, and learns to help the discriminator.
 
@@ -159,7 +159,7 @@ def turns_do_not_mix_gradients(recording: Recording) -> Iterator[Finding]:
     self.manual_backward(self.g_loss(noise)); opt_g.step()
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Two losses that are meant to train one part together, stepped one after the other, look the same.
     """
     if recording.automatic or sum(facts.configured for facts in recording.optimizers) < 2:

@@ -44,12 +44,12 @@ def _hooks(recording: Recording) -> tuple[str, ...]:
 def every_hook_is_known(recording: Recording) -> Iterator[Finding]:
     """Every method that looks like a hook is one that Lightning calls.
 
-    ## What it does
+    ## How it judges
     Compares the methods of your class with the hooks of the installed Lightning: names that were removed, names that
     only callbacks have, and names that are spelt almost like a hook. A method that your own code names elsewhere, or
     that a base class of another library has, is taken for a helper.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning does not say that it never calls a method. What stands in it does not happen.
 
     ## Example
@@ -64,7 +64,7 @@ def every_hook_is_known(recording: Recording) -> Iterator[Finding]:
         self.history.append(self.total)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A module for Lightning 1 and 2 that defines both the old hook and the new one is reported as advice. A method that
     only other files call is reported where its name resembles a hook; name it otherwise, or waive the check.
     """
@@ -150,11 +150,11 @@ def _says_nothing(recording: Recording, name: str) -> bool:
 def hook_signatures_fit(recording: Recording) -> Iterator[Finding]:
     """Every hook takes what Lightning gives it.
 
-    ## What it does
+    ## How it judges
     Compares the parameters of each overridden hook with those of the installed Lightning, also of hooks that the run
     did not reach.
 
-    ## Why is this bad
+    ## Why it matters
     The hook raises when it is first called: at the end of the first epoch, at the first checkpoint, in the test after
     days of training.
 
@@ -171,7 +171,7 @@ def hook_signatures_fit(recording: Recording) -> Iterator[Finding]:
         self.outputs.clear()
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     The steps themselves are judged by running them.
     """
     known = set(_hooks(recording))
@@ -230,10 +230,10 @@ def _written(parameter: Parameter) -> str:
 def batches_are_not_skipped(recording: Recording) -> Iterator[Finding]:
     """`training_step` sees every batch of an epoch.
 
-    ## What it does
+    ## How it judges
     Counts the training steps of each epoch, where `on_train_batch_start` is overridden.
 
-    ## Why is this bad
+    ## Why it matters
     A hook that returns -1 ends the epoch: the batches that are left are not trained on, and validation is skipped.
 
     ## Example
@@ -247,7 +247,7 @@ def batches_are_not_skipped(recording: Recording) -> Iterator[Finding]:
     trainer = Trainer(limit_train_batches=3)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Ending an epoch early is documented, and may be meant.
     """
     place = recording.method_place("on_train_batch_start")
@@ -273,11 +273,11 @@ def batches_are_not_skipped(recording: Recording) -> Iterator[Finding]:
 def trainer_api_is_current(recording: Recording) -> Iterator[Finding]:
     """What is read from `self.trainer` is there.
 
-    ## What it does
+    ## How it judges
     Looks up every name that a method of yours reads from `self.trainer` in the installed Lightning, also in methods
     that the run did not reach. A method that asks first (`hasattr`, `try`) is left alone.
 
-    ## Why is this bad
+    ## Why it matters
     The line raises AttributeError when it is first reached.
 
     ## Example
@@ -292,7 +292,7 @@ def trainer_api_is_current(recording: Recording) -> Iterator[Finding]:
         print(self.trainer.progress_bar_metrics)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Attributes that your own code sets on the Trainer later are not known.
     """
     _hooks(recording)
@@ -311,10 +311,10 @@ def trainer_api_is_current(recording: Recording) -> Iterator[Finding]:
 def one_lightning(recording: Recording) -> Iterator[Finding]:
     """Module and callbacks belong to one Lightning package.
 
-    ## What it does
+    ## How it judges
     Looks at the classes of the callbacks that take part in the run.
 
-    ## Why is this bad
+    ## Why it matters
     `lightning` and `pytorch_lightning` are separate code: to a Trainer of one, a checkpoint or early stopping callback
     of the other is none. Its state is not saved, and what is asked of such callbacks is not found.
 
@@ -330,7 +330,7 @@ def one_lightning(recording: Recording) -> Iterator[Finding]:
     from lightning.pytorch.callbacks import EarlyStopping
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Only callbacks that the module brings are seen.
     """
     _hooks(recording)

@@ -25,11 +25,11 @@ from lightning_conformance.recording.model import LogCall, MetricReceived, Recor
 def train_loss_logged(recording: Recording) -> Iterator[Finding]:
     """The training loss reaches the logger, under the configured name.
 
-    ## What it does
+    ## How it judges
     Looks for `train_loss` (or the name that `--lightning-train-loss` gives) among the metrics that the
     logger received.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning logs no loss by itself: without `self.log` there is no curve, and nothing to monitor.
 
     ## Example
@@ -46,7 +46,7 @@ def train_loss_logged(recording: Recording) -> Iterator[Finding]:
         return loss
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A project with another convention sets its name once: `lightning_train_loss = train/loss`.
     """
     if was_logged(recording):
@@ -113,11 +113,11 @@ def _near_misses(recording: Recording) -> tuple[list[str], set[str]]:
 def train_loss_logged_once_per_epoch(recording: Recording) -> Iterator[Finding]:
     """Exactly one epoch value of the training loss reaches the logger in each epoch.
 
-    ## What it does
+    ## How it judges
     Counts what the logger received under the name, epoch by epoch: `train_loss`, or `train_loss_epoch` where
     both on_step and on_epoch are set.
 
-    ## Why is this bad
+    ## Why it matters
     In `training_step`, `self.log` defaults to `on_step=True, on_epoch=False`: what is logged, shown and monitored
     at the end of the epoch is the loss of the last batch.
 
@@ -131,7 +131,7 @@ def train_loss_logged_once_per_epoch(recording: Recording) -> Iterator[Finding]:
     self.log("train_loss", loss, on_step=False, on_epoch=True)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Curves by step are fine beside it: `on_step=True, on_epoch=True` logs both, under two names.
     """
     require_logged(recording)

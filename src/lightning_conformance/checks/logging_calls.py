@@ -25,11 +25,11 @@ _PLAIN_KINDS = ("tensor", "number", "metric")
 def logged_values_are_numbers(recording: Recording) -> Iterator[Finding]:
     """What is logged is one number.
 
-    ## What it does
+    ## How it judges
     Looks at what `self.log` is given: a string, None, an array, a tensor of several elements or a nested dict is
     refused; a tensor of integers is converted, with a warning.
 
-    ## Why is this bad
+    ## Why it matters
     The run stops where Lightning refuses the value, which may be in a batch that comes late.
 
     ## Example
@@ -42,7 +42,7 @@ def logged_values_are_numbers(recording: Recording) -> Iterator[Finding]:
     self.log("mean_prediction", predictions.mean())
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     NumPy's scalars (`np.float32(1.0)`) are numbers; its arrays without a dimension are not.
     """
     failure, calls = recording.failure, list(recording.all(LogCall))
@@ -83,11 +83,11 @@ _UNMANAGED = r"trying to `self\.log\(\)` but (it is not managed|the loop's resul
 def logging_happens_where_it_counts(recording: Recording) -> Iterator[Finding]:
     """`self.log` is called where Lightning takes a value, and what is logged goes through it.
 
-    ## What it does
+    ## How it judges
     Reports calls in hooks that Lightning does not allow, calls in the constructor, whose values are dropped, and
     metrics that are written to the logger alone.
 
-    ## Why is this bad
+    ## Why it matters
     A call in `on_train_end` stops the run after the last epoch. What goes past `self.log` is in no
     `callback_metrics`: it cannot be monitored, averaged over an epoch, or gathered from several processes.
 
@@ -103,7 +103,7 @@ def logging_happens_where_it_counts(recording: Recording) -> Iterator[Finding]:
         self.log("best_loss", self.best)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Writing images or histograms to `self.logger.experiment` is no metric, and not looked at.
     """
     failure, calls = recording.failure, list(recording.all(LogCall))
@@ -159,10 +159,10 @@ def _past_self_log(recording: Recording, calls: list[LogCall]) -> Iterator[Findi
 def predict_step_logs_nothing(train: Recording, tools: Recording) -> Iterator[Finding]:
     """`predict_step` does not call `self.log`.
 
-    ## What it does
+    ## How it judges
     Predicts one training batch, where the module defines `predict_step`.
 
-    ## Why is this bad
+    ## Why it matters
     Prediction collects no results: `trainer.predict` stops at the call, long after training.
 
     ## Example
@@ -179,7 +179,7 @@ def predict_step_logs_nothing(train: Recording, tools: Recording) -> Iterator[Fi
         return self(batch[0])
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A prediction that stops for another reason, such as another form of batch, is inconclusive.
     """
     tried = next((t for t in tools.all(ToolTried) if t.tool == "predict"), None)
@@ -200,11 +200,11 @@ def predict_step_logs_nothing(train: Recording, tools: Recording) -> Iterator[Fi
 def step_metrics_reach_the_logger(recording: Recording) -> Iterator[Finding]:
     """An epoch has enough batches for what is logged by step.
 
-    ## What it does
+    ## How it judges
     Compares the number of batches of the module's own training loader with the Trainer's default of writing
     every 50th step.
 
-    ## Why is this bad
+    ## Why it matters
     With fewer batches than that, a metric that is logged by step only is hardly ever written.
 
     ## Example
@@ -217,7 +217,7 @@ def step_metrics_reach_the_logger(recording: Recording) -> Iterator[Finding]:
     Trainer(log_every_n_steps=1)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     It is the Trainer's setting; the module only shows how few batches there are.
     """
     loader = next(recording.all(OwnLoader), None)

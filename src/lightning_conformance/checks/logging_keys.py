@@ -16,10 +16,10 @@ from lightning_conformance.recording.model import Failure, LogCall, MetricReceiv
 def keys_are_not_shared(recording: Recording) -> Iterator[Finding]:
     """No key is logged by the training loop and by the validation loop alike, or twice for one epoch.
 
-    ## What it does
+    ## How it judges
     Compares the keys that the hooks of the two loops log, and counts what reaches the logger for an epoch.
 
-    ## Why is this bad
+    ## Why it matters
     Both values end up in one column, and a callback that monitors the key sees whichever was logged last.
 
     ## Example
@@ -38,7 +38,7 @@ def keys_are_not_shared(recording: Recording) -> Iterator[Finding]:
         return loss
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     What is the same in both loops by nature (a learning rate, a temperature) is told by its values.
     """
     calls = require_log_calls(recording)
@@ -109,11 +109,11 @@ _INDEX = r"with the key `([^`]*)` but it should not contain information about `d
 def keys_are_not_forked(recording: Recording) -> Iterator[Finding]:
     """A key is logged in one way, and the suffixes `_step`, `_epoch` and `/dataloader_idx_` are left to Lightning.
 
-    ## What it does
+    ## How it judges
     Looks for a key that one hook logs with different arguments, for a suffix written by hand where Lightning adds
     the same one, and for code that reads a key by the name that it does not have.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning refuses the first. With on_step=True and on_epoch=True it logs `loss_step` and `loss_epoch`, and
     nothing under `loss`: what else is logged as `loss_epoch` falls into the same column.
 
@@ -129,7 +129,7 @@ def keys_are_not_forked(recording: Recording) -> Iterator[Finding]:
     self.trainer.callback_metrics["loss"]  # at the end of the epoch
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Logging a key twice with the same arguments, as `forward` may, is fine.
     """
     crash = _crash(recording, recording.failure)

@@ -16,10 +16,10 @@ from lightning_conformance.recording.model import LogCall, Recording, WarningSee
 def batch_size_is_right(recording: Recording) -> Iterator[Finding]:
     """Lightning weighs logged values with the number of samples in the batch.
 
-    ## What it does
+    ## How it judges
     Compares the batch size that Lightning reads off a batch, where `self.log` is given none, with the true one.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning takes the first dimension of the first tensor. Where that is time, a node or a channel, each batch has
     the same weight, and the mean of an epoch is off as soon as the last batch is smaller.
 
@@ -34,7 +34,7 @@ def batch_size_is_right(recording: Recording) -> Iterator[Finding]:
     self.log("val_loss", loss, batch_size=x.size(1))
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A batch_size that is given is taken as it is: tokens or nodes may be meant.
     """
     failure = recording.failure

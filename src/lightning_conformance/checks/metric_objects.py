@@ -21,10 +21,10 @@ _LOOPS = {"train": "on_train_epoch_end", "validate": "on_validation_epoch_end"}
 def metric_objects_are_registered(recording: Recording) -> Iterator[Finding]:
     """Metric objects are attributes of the module, or stand in a ModuleList or ModuleDict.
 
-    ## What it does
+    ## How it judges
     Looks for metric objects of torchmetrics in plain lists and dicts.
 
-    ## Why is this bad
+    ## Why it matters
     The module does not know them: Lightning refuses to log them, they stay on the CPU, and nobody resets them.
 
     ## Example
@@ -37,7 +37,7 @@ def metric_objects_are_registered(recording: Recording) -> Iterator[Finding]:
     self.metrics = nn.ModuleList([Accuracy(task="binary"), F1Score(task="binary")])
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A list that holds attributes once more is fine. So is one whose metrics the code moves itself: advice.
     """
     hidden, failure = list(recording.all(MetricHidden)), recording.failure
@@ -85,10 +85,10 @@ def _require_metrics(recording: Recording) -> list[MetricState]:
 def metrics_are_reset(recording: Recording) -> Iterator[Finding]:
     """A metric object starts each epoch anew, and is computed before it is reset.
 
-    ## What it does
+    ## How it judges
     Follows how often each metric object was updated since its last reset, as epochs begin and end.
 
-    ## Why is this bad
+    ## Why it matters
     A metric that is computed by hand and never reset holds all epochs, and the batches of the sanity check; one that
     is reset before it is computed gives nothing but its start value.
 
@@ -105,7 +105,7 @@ def metrics_are_reset(recording: Recording) -> Iterator[Finding]:
         self.val_acc.reset()
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     MaxMetric, MinMetric and running means are meant to remember. A SumMetric may count the whole run: name what it
     is logged as a total.
     """
@@ -192,11 +192,11 @@ def _computed_too_late(recording: Recording, states: list[MetricState]) -> Findi
 def metric_values_are_not_averaged(recording: Recording) -> Iterator[Finding]:
     """Metric objects are logged as objects where an epoch's value is wanted.
 
-    ## What it does
+    ## How it judges
     Where a step logs what a metric object returned for its batch, compares the epoch's value, which is the mean of
     those, with what the metric itself computes of the epoch.
 
-    ## Why is this bad
+    ## Why it matters
     The mean of the batches' F1, AUROC or recall is not that of the epoch.
 
     ## Example
@@ -210,7 +210,7 @@ def metric_values_are_not_averaged(recording: Recording) -> Iterator[Finding]:
     self.log("val_f1", self.f1)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Where both agree, as for an accuracy over all samples, nothing is said.
     """
     states = _require_metrics(recording)

@@ -21,10 +21,10 @@ _OF_SCHEDULER = ("interval", "frequency", "reduce_on_plateau", "strict", "name")
 def optimizer_configuration_is_read(recording: Recording) -> Iterator[Finding]:
     """Lightning knows each key of what configure_optimizers returns.
 
-    ## What it does
+    ## How it judges
     Reads Lightning's warning about keys that it ignores.
 
-    ## Why is this bad
+    ## Why it matters
     A scheduler under another key than `lr_scheduler` is dropped; an `interval` beside the optimizer is not heeded.
 
     ## Example
@@ -37,7 +37,7 @@ def optimizer_configuration_is_read(recording: Recording) -> Iterator[Finding]:
     return {"optimizer": optimizer, "lr_scheduler": scheduler}
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     None.
     """
     if "configure_optimizers" not in recording.methods:

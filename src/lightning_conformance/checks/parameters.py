@@ -51,11 +51,11 @@ _AROUND_STEP = (
 def weights_update(recording: Recording) -> Iterator[Finding]:
     """The trainable parameters change over the run.
 
-    ## What it does
+    ## How it judges
     Compares the exact value of every parameter before and after the run, and says why those that get a gradient did
     not change: in no optimizer, never stepped, a gradient that was cleared, a learning rate of 0.
 
-    ## Why is this bad
+    ## Why it matters
     What does not change does not learn. Other layers make up for it, the loss still goes down a little, and nothing
     is said.
 
@@ -74,7 +74,7 @@ def weights_update(recording: Recording) -> Iterator[Finding]:
     opt.step()
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Parameters that get no gradient while others learn are the business of `every_parameter_gets_a_gradient`.
     """
     finished = len(list(recording.all(BatchFacts)))

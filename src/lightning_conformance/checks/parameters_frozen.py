@@ -21,12 +21,12 @@ _ADAPTING = ("reset_running_stats",)
 def frozen_parameters_stay_frozen(recording: Recording) -> Iterator[Finding]:
     """What is frozen does not change, and what was meant to be frozen is.
 
-    ## What it does
+    ## How it judges
     Looks for parameters that require no gradient and that an optimizer moves all the same, for frozen normalization
     layers whose running statistics follow the training data, and for assignments that look like freezing and are not:
     `requires_grad = False` on a module, or a misspelt attribute on a parameter.
 
-    ## Why is this bad
+    ## Why it matters
     `requires_grad_(False)` freezes weights, not running statistics: BatchNorm in training mode goes on updating them,
     and the frozen features are no longer those of the pretrained network. An assignment to a module's `requires_grad`
     only makes a new attribute; everything is trained.
@@ -44,7 +44,7 @@ def frozen_parameters_stay_frozen(recording: Recording) -> Iterator[Finding]:
         self.backbone.eval()  # running statistics stay, too
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     An overridden `train()` that keeps the backbone in evaluation mode is not called before the first epoch since
     Lightning 2.2: call `.eval()` in `__init__`, too. What is meant to
     learn only the author knows: how much is frozen is told as advice.

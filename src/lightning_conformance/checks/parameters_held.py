@@ -16,10 +16,10 @@ from lightning_conformance.recording.model import OptimizerStepped, ParameterFac
 def parameters_are_in_an_optimizer(recording: Recording) -> Iterator[Finding]:
     """Every parameter that gets a gradient is in an optimizer.
 
-    ## What it does
+    ## How it judges
     Compares the parameters that the loss reaches with those that the optimizers hold, while they are stepped.
 
-    ## Why is this bad
+    ## Why it matters
     The gradient is computed, and nothing is done with it. This happens to layers that are left out of the optimizer's
     list, that are created or replaced after it was made, that are unfrozen later, or of which it holds a copy.
 
@@ -35,7 +35,7 @@ def parameters_are_in_an_optimizer(recording: Recording) -> Iterator[Finding]:
         return torch.optim.Adam(self.parameters())
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     To train a part of the module only, freeze the rest: `self.backbone.requires_grad_(False)`.
     """
     if not recording.optimizers:

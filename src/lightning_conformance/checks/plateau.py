@@ -15,10 +15,10 @@ from lightning_conformance.recording.model import LogCall, Recording
 def plateau_heeds_validation(recording: Recording) -> Iterator[Finding]:
     """A scheduler that waits for a plateau of a validation metric works where validation is rare.
 
-    ## What it does
+    ## How it judges
     Looks for ReduceLROnPlateau with a metric that only validation logs, stepped each epoch.
 
-    ## Why is this bad
+    ## Why it matters
     With `Trainer(check_val_every_n_epoch=2)` the first epoch ends without the metric, and Lightning stops the run.
 
     ## Example
@@ -35,7 +35,7 @@ def plateau_heeds_validation(recording: Recording) -> Iterator[Finding]:
     }
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     None.
     """
     waiting = [s for s in recording.all(SchedulerSeen) if s.known is not None and s.monitor]

@@ -16,10 +16,10 @@ from lightning_conformance.recording.model import OptimizerStepped, Recording
 def learning_rate_stays_sane(recording: Recording) -> Iterator[Finding]:
     """The learning rate is positive for most of each epoch, and a schedule does not let it grow without end.
 
-    ## What it does
+    ## How it judges
     Follows the learning rates of each optimizer step.
 
-    ## Why is this bad
+    ## Why it matters
     An epoch at rate 0 trains nothing; a negative rate climbs the loss.
 
     ## Example
@@ -32,7 +32,7 @@ def learning_rate_stays_sane(recording: Recording) -> Iterator[Finding]:
     LambdaLR(optimizer, lambda epoch: min(1, (epoch + 1) / 5))
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A warm-up by steps may have rate 0 in its first step.
     """
     steps = [s for s in recording.all(OptimizerStepped) if s.learning_rates]

@@ -26,11 +26,11 @@ def differing_losses(pairs: list[tuple[int, float, float]]) -> list[tuple[int, f
 def same_seed_same_losses(train: Recording, repeat: Recording) -> Iterator[Finding]:
     """Two runs from one seed see the same losses.
 
-    ## What it does
+    ## How it judges
     Trains twice, each time with Python's, NumPy's and torch's random numbers seeded alike, and compares the loss of
     every step.
 
-    ## Why is this bad
+    ## Why it matters
     A result that cannot be repeated cannot be compared: a better number may be luck.
 
     ## Example
@@ -45,7 +45,7 @@ def same_seed_same_losses(train: Recording, repeat: Recording) -> Iterator[Findi
     self.generator.manual_seed(self.hparams.seed)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Some operations add in an order that differs from run to run; differences within rounding are not reported.
     """
     pairs = loss_pairs(train, repeat)

@@ -18,10 +18,10 @@ _STEPS = re.compile(r"sched\w*(?:\[[^\]]*\])?\.step\w*\(|lr_schedulers\(|schedul
 def scheduler_is_stepped(recording: Recording) -> Iterator[Finding]:
     """Each scheduler that the module makes is stepped, by Lightning or by the module.
 
-    ## What it does
+    ## How it judges
     Notes every scheduler that is made for one of the Trainer's optimizers, and counts the calls of its `step`.
 
-    ## Why is this bad
+    ## Why it matters
     A scheduler that is not returned, or not stepped in manual optimization, leaves the learning rate as it is.
 
     ## Example
@@ -39,7 +39,7 @@ def scheduler_is_stepped(recording: Recording) -> Iterator[Finding]:
         return [optimizer], [StepLR(optimizer, 10)]
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A module that says somewhere that it steps its scheduler, and did not do so in this run, is believed.
     """
     schedulers = [s for s in recording.all(SchedulerSeen) if s.of_trainer and not s.part and s.steps is not None]

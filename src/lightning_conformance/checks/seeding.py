@@ -18,10 +18,10 @@ _ONCE = ("setup", "teardown", "configure_", "on_fit_", "on_train_start", "on_tra
 def global_rng_is_left_alone(recording: Recording) -> Iterator[Finding]:
     """No hook that runs again and again seeds a global random number generator.
 
-    ## What it does
+    ## How it judges
     Counts the calls of `torch.manual_seed`, `numpy.random.seed`, `random.seed` and `seed_everything` in hooks.
 
-    ## Why is this bad
+    ## Why it matters
     Each step draws the same dropout masks and the same noise, and the order of the samples repeats itself: the seed of
     training is overwritten.
 
@@ -40,7 +40,7 @@ def global_rng_is_left_alone(recording: Recording) -> Iterator[Finding]:
             noise = torch.randn_like(batch)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A state that is put back in the same hook, as `fork_rng` does, is fine. So is a `torch.Generator` of one's own.
     """
     seen = [r for r in recording.all(Reseeded) if not r.restored and _repeats(r.at.hook)]

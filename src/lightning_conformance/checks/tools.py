@@ -27,10 +27,10 @@ def _tried(recording: Recording, tool: str, otherwise: str) -> ToolTried:
 def module_can_be_copied(train: Recording, tools: Recording) -> Iterator[Finding]:
     """A module that has been trained can be copied and pickled.
 
-    ## What it does
+    ## How it judges
     Calls `copy.deepcopy` and `pickle` on a module after two steps, and looks for the attribute that stands in the way.
 
-    ## Why is this bad
+    ## Why it matters
     Stochastic weight averaging, an averaged copy of the weights and the tuner copy the module; starting processes
     pickles it.
 
@@ -44,7 +44,7 @@ def module_can_be_copied(train: Recording, tools: Recording) -> Iterator[Finding
     self.last_loss = loss.detach()
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     That a module cannot be pickled is advice: it matters where processes are spawned.
     """
     copied = _tried(tools, "deepcopy", "no copy was tried")
@@ -86,10 +86,10 @@ def _short(text: str) -> str:
 def forward_works_alone(train: Recording, tools: Recording) -> Iterator[Finding]:
     """`forward` works without a Trainer.
 
-    ## What it does
+    ## How it judges
     Calls the trained module in evaluation mode, detached from its Trainer, with what `training_step` gave it.
 
-    ## Why is this bad
+    ## Why it matters
     Serving, exporting and testing a model call it where there is no Trainer.
 
     ## Example
@@ -104,7 +104,7 @@ def forward_works_alone(train: Recording, tools: Recording) -> Iterator[Finding]
         if self.training: ...
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Other errors than those of a missing Trainer are advice: the call may not be the one that is meant.
     """
     alone = _tried(tools, "forward", "training_step does not call the module's own forward")
@@ -124,10 +124,10 @@ def forward_works_alone(train: Recording, tools: Recording) -> Iterator[Finding]
 def example_input_array_fits(train: Recording, tools: Recording) -> Iterator[Finding]:
     """`example_input_array` can be given to `forward`, and the module exported with it.
 
-    ## What it does
+    ## How it judges
     Makes Lightning's model summary, which runs the example through the module; then tries `torch.export`.
 
-    ## Why is this bad
+    ## Why it matters
     A Trainer makes the summary when fit starts, so that a wrong example stops the run.
 
     ## Example
@@ -142,7 +142,7 @@ def example_input_array_fits(train: Recording, tools: Recording) -> Iterator[Fin
     self.net = nn.Linear(8, 2)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Not every module can be exported: that is advice, unless the file exports it.
     """
     example = _tried(tools, "example", "the module sets no example_input_array")
@@ -169,10 +169,10 @@ def example_input_array_fits(train: Recording, tools: Recording) -> Iterator[Fin
 def cli_can_build_it(train: Recording, tools: Recording) -> Iterator[Finding]:
     """LightningCLI can build the module from what can be written in a file.
 
-    ## What it does
+    ## How it judges
     Makes jsonargparse's parser of the constructor, as LightningCLI does, and builds the module with it.
 
-    ## Why is this bad
+    ## Why it matters
     An argument without annotation is handed over as it was written: a dict in place of a namespace or a network.
 
     ## Example
@@ -187,7 +187,7 @@ def cli_can_build_it(train: Recording, tools: Recording) -> Iterator[Finding]:
         self.hidden = hidden
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Advice, unless the module's own file uses LightningCLI.
     """
     built = _tried(tools, "cli", "the target is no class, or its arguments were guessed")
@@ -210,11 +210,11 @@ def cli_can_build_it(train: Recording, tools: Recording) -> Iterator[Finding]:
 def learning_rate_is_used(train: Recording, tools: Recording) -> Iterator[Finding]:
     """`configure_optimizers` uses the learning rate that the module has.
 
-    ## What it does
+    ## How it judges
     Sets `self.lr` or `self.learning_rate` (or the hyperparameter) to another value, as the learning rate finder does,
     and compares the optimizers and schedulers that come of it.
 
-    ## Why is this bad
+    ## Why it matters
     The finder tries a hundred rates without effect, and a sweep over the hyperparameter shows noise.
 
     ## Example
@@ -229,7 +229,7 @@ def learning_rate_is_used(train: Recording, tools: Recording) -> Iterator[Findin
         return torch.optim.Adam(self.parameters(), lr=self.lr)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Where another method reads the rate, or the constructor made the optimizer with it, it has an effect: advice.
     """
     tried = list(tools.all(LearningRateTried))

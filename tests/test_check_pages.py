@@ -1,0 +1,70 @@
+"""The pages of the checks: the wrong example of each is caught, on its own line, and the right one is not accused."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from check_examples import RIGHT, WRONG, block_of, write_example
+
+from lightning_conformance import check_module
+from lightning_conformance.checks import all_checks
+from lightning_conformance.environments import ENVIRONMENTS
+
+CHECKS = all_checks()
+# Checks whose right example need not be judged: what it is about is not there any more.
+DOES_NOT_APPLY: dict[str, str] = {}
+# Checks whose finding cannot stand on a line of the example.
+ELSEWHERE: dict[str, str] = {}
+LONGEST = 12
+
+
+@pytest.fixture
+def judged(tmp_path, monkeypatch):
+    """The verdict of a check on one of its own examples, and the example."""
+    monkeypatch.chdir(tmp_path)
+    before = set(sys.modules)
+
+    def run(check, heading):
+        block = block_of(check.documentation, heading)
+        assert block, f"{check.name}: no block of Python, or several, under '## {heading}'"
+        example = write_example(block, tmp_path / f"{check.name}.py")
+        places = [e for e in ENVIRONMENTS.values() if e.judges(check.family) and e.unavailable() is None]
+        report = check_module(
+            example.target,
+            environment=places[0].name,
+            select=[check.name],
+            raise_on_failure=False,
+            timeout=60,
+            **example.options,
+        )
+        (verdict,) = report.verdicts
+        return verdict, example
+
+    yield run
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in (getattr(sys.modules[name], "__file__", None) or ""):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_the_wrong_example_is_caught(check, judged):
+    verdict, example = judged(check, WRONG)
+    found = verdict.of(check.severity)
+    assert found, f"{verdict}\n{example.file.read_text('utf-8')}"
+    assert verdict.failed == (check.severity == "error"), verdict
+    assert check.name in ELSEWHERE or any(example.holds(finding.place) for finding in found), verdict
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_the_right_example_is_not_accused(check, judged):
+    verdict, example = judged(check, RIGHT)
+    assert verdict.findings == (), f"{verdict}\n{example.file.read_text('utf-8')}"
+    expected = "not applicable" if check.name in DOES_NOT_APPLY else "passed"
+    assert verdict.outcome == expected, f"{verdict}\n{example.file.read_text('utf-8')}"
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_examples_are_short(check):
+    for heading in (WRONG, RIGHT):
+        assert len(block_of(check.documentation, heading).splitlines()) <= LONGEST, heading
