@@ -138,9 +138,9 @@ def checkpoint_loads(train: Recording, round_trip: Recording) -> Iterator[Findin
     ```
 
     ## Legitimate exceptions
-    A module with required arguments that saves no hyperparameters may be meant to be loaded with arguments, and layers that
-    are made while training, with `trainer.fit(ckpt_path=...)`: advice. An argument that `save_hyperparameters` leaves out is
-    a warning.
+    A module with required arguments that saves no hyperparameters may be meant to be loaded with arguments, and layers
+    that are made while training, with `trainer.fit(ckpt_path=...)`: advice. An argument that `save_hyperparameters`
+    leaves out is a warning.
     """
     saved_checkpoint(round_trip)
     built = tried(round_trip, "built as before")
@@ -198,8 +198,8 @@ def hyperparameters_are_plain(train: Recording, round_trip: Recording) -> Iterat
     ```
 
     ## Legitimate exceptions
-    Who loads with `weights_only=False` everywhere does not meet it. What `save_hyperparameters(ignore=[...])` leaves out is
-    not looked at, nor are arguments that the kit made up.
+    Who loads with `weights_only=False` everywhere does not meet it. What `save_hyperparameters(ignore=[...])` leaves
+    out is not looked at, nor are arguments that the kit made up.
     """
     saved = saved_checkpoint(round_trip)
     if not saved.hyperparameters:
@@ -249,7 +249,7 @@ def setup_keeps_trained_layers(train: Recording, round_trip: Recording) -> Itera
     ```
 
     ## Legitimate exceptions
-    Weights that are meant to begin anew with each fit: reset them `if stage == "fit"`, or waive the check.
+    Weights that are meant to begin anew with each fit are reported, too: waive the check.
     """
     again = next(round_trip.all(StartedAgain), None)
     if again is None:

@@ -61,8 +61,8 @@ def datasets_are_ready(train: Recording, own_data: Recording) -> Iterator[Findin
     ```
 
     ## Legitimate exceptions
-    Other errors (files that are not here, a download) prove nothing and are not reported. A loader that returns
-    nothing on purpose, because loaders are given to `fit`, is left alone.
+    Other errors (files that are not here, a download) prove nothing and are not reported. A loader that returns nothing
+    on purpose, because loaders are given to `fit`, is left alone.
     """
     unclear: list[str] = []
     tried = list(own_data.all(LoaderTried))

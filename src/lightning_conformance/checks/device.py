@@ -41,7 +41,7 @@ def tensors_are_on_one_device(recording: Recording) -> Iterator[Finding]:
     Where devices are told apart, looks for operations on tensors of both sides, as CUDA refuses them: a tensor made
     without `device=`, a tensor or a layer that is a plain attribute and was not moved, the result of `.cpu()` mixed
     back. And for operations that take only the CPU's tensors and got another: `.numpy()`, the lengths of packed
-    sequences. A tensor without dimensions may be mixed in, and an index may be on the CPU, as on CUDA.
+    sequences.
 
     ## Why it matters
     On the CPU nothing is wrong; on a GPU the run stops: "Expected all tensors to be on the same device".
@@ -73,8 +73,8 @@ def tensors_are_on_one_device(recording: Recording) -> Iterator[Finding]:
     ```
 
     ## Legitimate exceptions
-    A tensor without dimensions may be mixed in, and an index may be on the CPU, as on CUDA. What torch's C++ code makes for
-    its own use, what a device that is found out at run time decides, and a `torch.Generator` are not told apart.
+    A tensor without dimensions may be mixed in, and an index may be on the CPU, as on CUDA. What torch's C++ code makes
+    for its own use, what a device that is found out at run time decides, and a `torch.Generator` are not told apart.
     """
     _needs_devices(recording)
     failure = recording.failure
@@ -137,8 +137,8 @@ def batch_is_moved_to_device(recording: Recording) -> Iterator[Finding]:
     ```
 
     ## Legitimate exceptions
-    What is meant to stay on the CPU (lengths, texts, file names) may: only what then meets a tensor on the accelerator is
-    reported.
+    What is meant to stay on the CPU (lengths, texts, file names) may: only what then meets a tensor on the accelerator
+    is reported.
     """
     _needs_devices(recording)
     for mix in recording.all(DeviceMix):
@@ -186,7 +186,8 @@ def device_is_not_hard_coded(recording: Recording) -> Iterator[Finding]:
     ```
 
     ## Legitimate exceptions
-    A function that asks before (`torch.cuda.is_available()`, `x.is_cuda`) is left alone, and only lines that ran are seen.
+    A function that asks before (`torch.cuda.is_available()`, `x.is_cuda`) is left alone, and only lines that ran are
+    seen.
     """
     failure = recording.failure
     if recording.environment == _VIRTUAL and failure and failure.place and _NO_CUDA.search(failure.message):
@@ -227,7 +228,8 @@ def few_host_synchronisations(recording: Recording) -> Iterator[Finding]:
     ```
 
     ## Legitimate exceptions
-    Where the code depends on the value there is no way around it, and a line that does not run in every step is left alone.
+    Where the code depends on the value there is no way around it, and a line that does not run in every step is left
+    alone.
     """
     _needs_devices(recording)
     for waited in recording.all(HostWaited):

@@ -40,8 +40,7 @@ def validation_is_read_only(recording: Recording) -> Iterator[Finding]:
     """Validation changes no weight and no running statistics.
 
     ## How it judges
-    Compares every parameter and buffer before and after each validation of the run, the sanity check included. What is
-    swapped in for validation and swapped out again (averaged weights) has not changed.
+    Compares every parameter and buffer before and after each validation of the run, the sanity check included.
 
     ## Why it matters
     The model that goes on training is no longer the one that training left, and how much it differs depends on how
@@ -71,8 +70,8 @@ def validation_is_read_only(recording: Recording) -> Iterator[Finding]:
     ```
 
     ## Legitimate exceptions
-    Weights that are swapped in for validation and swapped out again (averaged ones) have not changed. Buffers that count or
-    collect during validation are advice.
+    Weights that are swapped in for validation and swapped out again (averaged ones) have not changed. Buffers that
+    count or collect during validation are advice.
     """
     found = _validations(recording)
     parameters = tuple(dict.fromkeys(name for each in found for name in each.parameters))
@@ -149,8 +148,7 @@ def evaluation_runs_in_evaluation_mode(recording: Recording) -> Iterator[Finding
 
     ## Legitimate exceptions
     Where only dropout layers are in training mode, and the module itself is not, Monte Carlo dropout is assumed:
-    advice.
-    A model that gives its loss in training mode only, as detection models do, is reported as a warning.
+    advice. A model that gives its loss in training mode only, as detection models do, is reported as a warning.
     """
     found = _validations(recording)
     for event in {event.name: event for event in recording.all(FunctionalInTraining)}.values():
@@ -340,8 +338,8 @@ def validation_has_step_and_data(recording: Recording) -> Iterator[Finding]:
     ```
 
     ## Legitimate exceptions
-    A base class may leave `validation_step` to its subclasses. Loaders that others bring, other than a DataModule, are not
-    looked at.
+    A base class may leave `validation_step` to its subclasses. Loaders that others bring, other than a DataModule, are
+    not looked at.
     """
     place = recording.method_place("val_dataloader")
     if place is None:

@@ -190,8 +190,8 @@ def hook_signatures_fit(recording: Recording) -> Iterator[Finding]:
     ```
 
     ## Legitimate exceptions
-    A hook that takes `*args`, and parameters beyond Lightning's that have a default. The steps themselves are judged by
-    running them.
+    A hook that takes `*args` fits, and so do parameters beyond Lightning's that have a default. The steps themselves
+    are judged by running them.
     """
     known = set(_hooks(recording))
     judged = [m for m in recording.all(MethodSeen) if m.base is not None and m.name in known and _is_hook(m.name)]
@@ -299,7 +299,7 @@ def trainer_api_is_current(recording: Recording) -> Iterator[Finding]:
 
     ## How it judges
     Looks up every name that a method of yours reads from `self.trainer` in the installed Lightning, also in methods
-    that the run did not reach. A method that asks first (`hasattr`, `try`) is left alone.
+    that the run did not reach.
 
     ## Why it matters
     The line raises AttributeError when it is first reached.
@@ -317,8 +317,8 @@ def trainer_api_is_current(recording: Recording) -> Iterator[Finding]:
     ```
 
     ## Legitimate exceptions
-    A method that asks first (`hasattr`, `try`) is left alone. Attributes that your own code sets on the Trainer later are not
-    known to the check.
+    A method that asks first (`hasattr`, `try`) is left alone. Attributes that your own code sets on the Trainer later
+    are not known to the check.
     """
     _hooks(recording)
     for event in recording.all(TrainerNameMissing):
@@ -362,8 +362,8 @@ def one_lightning(recording: Recording) -> Iterator[Finding]:
     ```
 
     ## Legitimate exceptions
-    Both packages may be installed, and imported, as long as one of them makes the module, its callbacks and the Trainer. Only
-    callbacks that the module brings are seen.
+    Both packages may be installed, and imported, as long as one of them makes the module, its callbacks and the
+    Trainer. Only callbacks that the module brings are seen.
     """
     _hooks(recording)
     strangers = sorted({event.name for event in recording.all(StrangerSeen)})
