@@ -18,9 +18,12 @@ OTHERS = [check.name for check in CHECKS if check.regimes == ("train",)]
 LEFT_OUT = {"train_loss_logged"}
 # Checks whose right example need not be judged: what it is about is not there any more.
 DOES_NOT_APPLY = {
+    "batch_size_is_right": "where the batch size is given, Lightning chooses none",
     "batches_are_not_skipped": "the hook that skips is gone",
     "checkpoint_is_no_larger_than_needed": "the checkpoint holds nothing frozen any more",
 }
+# Checks that give advice on their right example, too.
+ADVISED = {"frozen_parameters_stay_frozen": "how much is frozen is told wherever something is"}
 # What must be installed for an example to run.
 NEEDS = {"one_lightning": ("lightning", "pytorch_lightning")}
 # Checks whose finding cannot stand on a line of the example.
@@ -71,7 +74,9 @@ def test_the_wrong_example_is_caught(check, judged):
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_the_right_example_is_not_accused(check, judged):
     verdict, example, others = judged(check, RIGHT)
-    assert verdict.findings == (), f"{verdict}\n{example.file.read_text('utf-8')}"
+    advice = verdict.of("advice") if check.name in ADVISED else ()
+    assert verdict.findings == advice, f"{verdict}\n{example.file.read_text('utf-8')}"
+    assert advice or check.name not in ADVISED, check.name
     assert others == set(), example.file.read_text("utf-8")
     expected = "not applicable" if check.name in DOES_NOT_APPLY else "passed"
     assert verdict.outcome == expected, f"{verdict}\n{example.file.read_text('utf-8')}"

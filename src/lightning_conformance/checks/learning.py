@@ -32,12 +32,14 @@ def loss_decreases_on_one_batch(train: Recording, overfit: Recording) -> Iterato
 
     ## Example
     ```python
-    return torch.optim.SGD(self.parameters(), lr=1e-7)
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=1e-7)
     ```
 
     ## Use instead
     ```python
-    return torch.optim.SGD(self.parameters(), lr=1e-2)
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
     ```
 
     ## Legitimate exceptions

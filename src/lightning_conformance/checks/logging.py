@@ -35,19 +35,22 @@ def train_loss_logged(recording: Recording) -> Iterator[Finding]:
     ## Example
     ```python
     def training_step(self, batch, batch_idx):
-        return F.mse_loss(self(batch[0]), batch[1])
+        x, y = batch
+        return F.cross_entropy(self(x), y)
     ```
 
     ## Use instead
     ```python
     def training_step(self, batch, batch_idx):
-        loss = F.mse_loss(self(batch[0]), batch[1])
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
     ```
 
     ## Legitimate exceptions
-    A project with another convention sets its name once: `lightning_train_loss = train/loss`.
+    A project with another convention sets its name once: `train-loss = "train/loss"` under
+    `[tool.lightning-conformance]`.
     """
     if was_logged(recording):
         return
@@ -123,12 +126,20 @@ def train_loss_logged_once_per_epoch(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    self.log("train_loss", loss)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss)
+        return loss
     ```
 
     ## Use instead
     ```python
-    self.log("train_loss", loss, on_step=False, on_epoch=True)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
     ```
 
     ## Legitimate exceptions

@@ -34,12 +34,20 @@ def logged_values_are_numbers(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    self.log("predictions", predictions)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        scores = self(x)
+        self.log("score", scores)
+        return F.cross_entropy(scores, y)
     ```
 
     ## Use instead
     ```python
-    self.log("mean_prediction", predictions.mean())
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        scores = self(x)
+        self.log("score", scores.mean())
+        return F.cross_entropy(scores, y)
     ```
 
     ## Legitimate exceptions
@@ -94,13 +102,13 @@ def logging_happens_where_it_counts(recording: Recording) -> Iterator[Finding]:
     ## Example
     ```python
     def on_train_end(self):
-        self.log("final_loss", self.best)
+        self.log("weight_norm", self.net.weight.norm())
     ```
 
     ## Use instead
     ```python
     def on_train_epoch_end(self):
-        self.log("best_loss", self.best)
+        self.log("weight_norm", self.net.weight.norm())
     ```
 
     ## Legitimate exceptions
@@ -209,16 +217,32 @@ def step_metrics_reach_the_logger(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    Trainer()  # 10 batches an epoch
+    def train_dataloader(self):
+        samples = [(torch.randn(8), index % 3) for index in range(80)]
+        return torch.utils.data.DataLoader(samples, batch_size=8)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss)
+        return loss
     ```
 
     ## Use instead
     ```python
-    Trainer(log_every_n_steps=1)
+    def train_dataloader(self):
+        samples = [(torch.randn(8), index % 3) for index in range(80)]
+        return torch.utils.data.DataLoader(samples, batch_size=8)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss, on_epoch=True)
+        return loss
     ```
 
     ## Legitimate exceptions
-    It is the Trainer's setting; the module only shows how few batches there are.
+    A Trainer with another `log_every_n_steps` writes them: how yours is made the check does not know.
     """
     loader = next(recording.all(OwnLoader), None)
     if loader is None:

@@ -24,16 +24,30 @@ def keys_are_not_shared(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    def _shared_step(self, batch):
-        loss = F.mse_loss(self(batch[0]), batch[1])
-        self.log("loss", loss)
+    def training_step(self, batch, batch_idx):
+        return self.shared_step(batch)
+
+    def validation_step(self, batch, batch_idx):
+        self.shared_step(batch)
+
+    def shared_step(self, batch):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("loss", loss, on_step=False, on_epoch=True)
         return loss
     ```
 
     ## Use instead
     ```python
-    def _shared_step(self, batch, stage):
-        loss = F.mse_loss(self(batch[0]), batch[1])
+    def training_step(self, batch, batch_idx):
+        return self.shared_step(batch, "train")
+
+    def validation_step(self, batch, batch_idx):
+        self.shared_step(batch, "val")
+
+    def shared_step(self, batch, stage):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
         self.log(f"{stage}_loss", loss, on_step=False, on_epoch=True)
         return loss
     ```
@@ -119,14 +133,21 @@ def keys_are_not_forked(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    self.log("loss", loss, on_step=True, on_epoch=True)
-    self.trainer.logged_metrics["loss"]
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        self.log("train_loss", loss, prog_bar=True)
+        return loss
     ```
 
     ## Use instead
     ```python
-    self.log("loss", loss, on_step=True, on_epoch=True)
-    self.trainer.callback_metrics["loss"]  # at the end of the epoch
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss, prog_bar=True, on_step=False, on_epoch=True)
+        return loss
     ```
 
     ## Legitimate exceptions

@@ -29,6 +29,11 @@ def train_loss_is_epoch_mean(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        self.last_loss = F.cross_entropy(self(x), y)
+        return self.last_loss
+
     def on_train_epoch_end(self):
         self.log("train_loss", self.last_loss)
     ```
@@ -36,7 +41,8 @@ def train_loss_is_epoch_mean(recording: Recording) -> Iterator[Finding]:
     ## Use instead
     ```python
     def training_step(self, batch, batch_idx):
-        loss = self.loss(batch)
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
     ```

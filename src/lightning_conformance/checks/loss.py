@@ -35,12 +35,16 @@ def loss_is_scalar(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    return F.cross_entropy(logits, y, reduction="none")
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y, reduction="none")
     ```
 
     ## Use instead
     ```python
-    return F.cross_entropy(logits, y)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y)
     ```
 
     ## Legitimate exceptions
@@ -81,12 +85,16 @@ def loss_is_finite(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    loss = -torch.log(probability).mean()
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.nll_loss(torch.log(self(x)), y)
     ```
 
     ## Use instead
     ```python
-    loss = F.binary_cross_entropy_with_logits(logits, target)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.nll_loss(F.log_softmax(self(x), dim=-1), y)
     ```
 
     ## Legitimate exceptions
@@ -137,12 +145,17 @@ def loss_requires_grad(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    return torch.tensor(loss.item(), requires_grad=True)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y).item()
+        return torch.tensor(loss, requires_grad=True)
     ```
 
     ## Use instead
     ```python
-    return loss
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y)
     ```
 
     ## Legitimate exceptions

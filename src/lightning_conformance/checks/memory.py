@@ -47,12 +47,26 @@ def graph_is_released(train: Recording, operations: Recording) -> Iterator[Findi
 
     ## Example
     ```python
-    self.features.append(self.encoder(x))
+    def on_train_start(self):
+        self.probabilities = []
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        scores = self(x)
+        self.probabilities.append(scores.softmax(dim=-1))
+        return F.cross_entropy(scores, y)
     ```
 
     ## Use instead
     ```python
-    self.features.append(self.encoder(x).detach())
+    def on_train_start(self):
+        self.probabilities = []
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        scores = self(x)
+        self.probabilities.append(scores.detach().softmax(dim=-1))
+        return F.cross_entropy(scores, y)
     ```
 
     ## Legitimate exceptions
@@ -112,12 +126,18 @@ def step_is_cheap(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    torch.cuda.empty_cache()
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        torch.cuda.empty_cache()
+        return loss
     ```
 
     ## Use instead
     ```python
-    # nothing: memory that is free is used again
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y)
     ```
 
     ## Legitimate exceptions

@@ -29,12 +29,30 @@ def metric_objects_are_registered(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    self.metrics = [Accuracy(task="binary"), F1Score(task="binary")]
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.metrics = [torchmetrics.Accuracy(task="multiclass", num_classes=3)]
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        for metric in self.metrics:
+            metric(self(x), y)
+            self.log("val_accuracy", metric)
     ```
 
     ## Use instead
     ```python
-    self.metrics = nn.ModuleList([Accuracy(task="binary"), F1Score(task="binary")])
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.metrics = nn.ModuleList([torchmetrics.Accuracy(task="multiclass", num_classes=3)])
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        for metric in self.metrics:
+            metric(self(x), y)
+            self.log("val_accuracy", metric)
     ```
 
     ## Legitimate exceptions
@@ -94,15 +112,31 @@ def metrics_are_reset(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.accuracy = torchmetrics.Accuracy(task="multiclass", num_classes=3)
+
+    def validation_step(self, batch, batch_idx):
+        self.accuracy.update(self(batch[0]), batch[1])
+
     def on_validation_epoch_end(self):
-        self.log("val_acc", self.val_acc.compute())
+        self.log("val_accuracy", self.accuracy.compute())
     ```
 
     ## Use instead
     ```python
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.accuracy = torchmetrics.Accuracy(task="multiclass", num_classes=3)
+
+    def validation_step(self, batch, batch_idx):
+        self.accuracy.update(self(batch[0]), batch[1])
+
     def on_validation_epoch_end(self):
-        self.log("val_acc", self.val_acc.compute())
-        self.val_acc.reset()
+        self.log("val_accuracy", self.accuracy.compute())
+        self.accuracy.reset()
     ```
 
     ## Legitimate exceptions
@@ -201,13 +235,27 @@ def metric_values_are_not_averaged(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    self.log("val_f1", self.f1(logits, y))
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.f1 = torchmetrics.F1Score(task="multiclass", num_classes=3, average="macro")
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_f1", self.f1(self(x), y))
     ```
 
     ## Use instead
     ```python
-    self.f1(logits, y)
-    self.log("val_f1", self.f1)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.f1 = torchmetrics.F1Score(task="multiclass", num_classes=3, average="macro")
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.f1(self(x), y)
+        self.log("val_f1", self.f1)
     ```
 
     ## Legitimate exceptions

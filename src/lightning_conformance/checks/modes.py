@@ -30,12 +30,25 @@ def modules_train_in_train_mode(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    self.bert = AutoModel.from_pretrained(name)  # in evaluation mode
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(8, 3), nn.Dropout())
+
+    def on_train_epoch_end(self):
+        self.eval()
+        self.print(self(torch.zeros(1, 8, device=self.device)))
     ```
 
     ## Use instead
     ```python
-    self.bert = AutoModel.from_pretrained(name).train()
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(8, 3), nn.Dropout())
+
+    def on_train_epoch_end(self):
+        self.eval()
+        self.print(self(torch.zeros(1, 8, device=self.device)))
+        self.train()
     ```
 
     ## Legitimate exceptions

@@ -34,14 +34,22 @@ def monitored_keys_are_logged(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
+
     def configure_callbacks(self):
-        return [EarlyStopping(monitor="valid_loss")]
+        return [pl.callbacks.EarlyStopping(monitor="valid_loss")]
     ```
 
     ## Use instead
     ```python
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
+
     def configure_callbacks(self):
-        return [EarlyStopping(monitor="val_loss")]
+        return [pl.callbacks.EarlyStopping(monitor="val_loss")]
     ```
 
     ## Legitimate exceptions

@@ -32,12 +32,18 @@ def reserved_names_are_free(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    self.log = logging.getLogger(__name__)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.log = []
     ```
 
     ## Use instead
     ```python
-    self.text_log = logging.getLogger(__name__)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.history = []
     ```
 
     ## Legitimate exceptions

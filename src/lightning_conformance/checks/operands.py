@@ -43,12 +43,26 @@ def loss_shapes_match(train: Recording, operations: Recording) -> Iterator[Findi
 
     ## Example
     ```python
-    loss = F.mse_loss(self.net(x), y)  # (32, 1) and (32,)
+    # batch: float[B,8], float[B]
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 1)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.mse_loss(self(x), y)  # (B, 1) and (B,)
     ```
 
     ## Use instead
     ```python
-    loss = F.mse_loss(self.net(x).squeeze(-1), y)
+    # batch: float[B,8], float[B]
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 1)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.mse_loss(self(x).squeeze(-1), y)
     ```
 
     ## Legitimate exceptions
@@ -96,12 +110,16 @@ def loss_takes_raw_scores(train: Recording, operations: Recording) -> Iterator[F
 
     ## Example
     ```python
-    loss = F.cross_entropy(logits.softmax(dim=-1), y)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x).softmax(dim=-1), y)
     ```
 
     ## Use instead
     ```python
-    loss = F.cross_entropy(logits, y)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y)
     ```
 
     ## Legitimate exceptions
@@ -193,14 +211,19 @@ def every_part_of_the_loss_has_a_graph(train: Recording, operations: Recording) 
 
     ## Example
     ```python
-    with torch.no_grad():
-        penalty = sum(w.norm() for w in self.net.parameters())
-    loss = F.mse_loss(prediction, y) + self.decay * penalty
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        with torch.no_grad():
+            penalty = self.net.weight.square().sum()
+        return F.cross_entropy(self(x), y) + 0.01 * penalty
     ```
 
     ## Use instead
     ```python
-    penalty = sum(w.norm() for w in self.net.parameters())
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        penalty = self.net.weight.square().sum()
+        return F.cross_entropy(self(x), y) + 0.01 * penalty
     ```
 
     ## Legitimate exceptions

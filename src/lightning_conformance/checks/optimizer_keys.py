@@ -29,16 +29,23 @@ def optimizer_configuration_is_read(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    return {"optimizer": optimizer, "scheduler": scheduler}
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1)
+        return {"optimizer": optimizer, "scheduler": scheduler}
     ```
 
     ## Use instead
     ```python
-    return {"optimizer": optimizer, "lr_scheduler": scheduler}
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1)
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
     ```
 
     ## Legitimate exceptions
-    None.
+    A key of one's own beside the optimizer changes nothing: it is a warning, as is any that is unknown in the
+    scheduler's dict.
     """
     if "configure_optimizers" not in recording.methods:
         raise NotApplicable("the module's own classes configure no optimizer")

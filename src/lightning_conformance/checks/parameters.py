@@ -61,17 +61,30 @@ def weights_update(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    opt.zero_grad()
-    self.manual_backward(loss)
-    opt.zero_grad()
-    opt.step()
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        loss = F.cross_entropy(self(batch[0]), batch[1])
+        self.manual_backward(loss)
+        self.optimizers().zero_grad()
+        self.optimizers().step()
     ```
 
     ## Use instead
     ```python
-    opt.zero_grad()
-    self.manual_backward(loss)
-    opt.step()
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        loss = F.cross_entropy(self(batch[0]), batch[1])
+        self.optimizers().zero_grad()
+        self.manual_backward(loss)
+        self.optimizers().step()
     ```
 
     ## Legitimate exceptions

@@ -33,21 +33,32 @@ def frozen_parameters_stay_frozen(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    self.backbone.requires_grad = False
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Linear(8, 16)
+        self.backbone.requires_grad = False
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(self.backbone(x).relu())
     ```
 
     ## Use instead
     ```python
-    self.backbone.requires_grad_(False)
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Linear(8, 16)
+        self.backbone.requires_grad_(False)
+        self.head = nn.Linear(16, 3)
 
-    def on_train_epoch_start(self):
-        self.backbone.eval()  # running statistics stay, too
+    def forward(self, x):
+        return self.head(self.backbone(x).relu())
     ```
 
     ## Legitimate exceptions
     An overridden `train()` that keeps the backbone in evaluation mode is not called before the first epoch since
-    Lightning 2.2: call `.eval()` in `__init__`, too. What is meant to
-    learn only the author knows: how much is frozen is told as advice.
+    Lightning 2.2: call `.eval()` in `__init__`, too. What is meant to learn only the author knows: how much is
+    frozen is told as advice, here of the right example, too.
     """
     layers = list(recording.all(LayerFacts))
     mistaken, moved = list(recording.all(FreezeWithoutEffect)), list(recording.all(FrozenMoved))

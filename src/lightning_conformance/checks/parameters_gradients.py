@@ -62,12 +62,24 @@ def every_parameter_gets_a_gradient(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    features = self.encoder(x).detach()  # the encoder is trainable, and learns nothing
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(8, 16)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(self.encoder(x).relu().detach())
     ```
 
     ## Use instead
     ```python
-    features = self.encoder(x)  # or freeze it: self.encoder.requires_grad_(False)
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(8, 16)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(self.encoder(x).relu())
     ```
 
     ## Legitimate exceptions

@@ -25,18 +25,35 @@ def parameters_are_in_an_optimizer(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(8, 16)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(self.encoder(x).relu())
+
     def configure_optimizers(self):
-        return torch.optim.Adam(self.head.parameters())  # the backbone is trainable, too
+        return torch.optim.SGD(self.head.parameters(), lr=0.1)
     ```
 
     ## Use instead
     ```python
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(8, 16)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(self.encoder(x).relu())
+
     def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters())
+        return torch.optim.SGD(self.parameters(), lr=0.1)
     ```
 
     ## Legitimate exceptions
-    To train a part of the module only, freeze the rest: `self.backbone.requires_grad_(False)`.
+    What the module steps by itself, and what changes all the same, is left alone. To train a part only, freeze the
+    rest: `self.backbone.requires_grad_(False)`.
     """
     if not recording.optimizers:
         raise NotApplicable("there is no optimizer")

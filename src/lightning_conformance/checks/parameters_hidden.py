@@ -34,14 +34,28 @@ def parameters_are_registered(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    self.layers = [nn.Linear(8, 8) for _ in range(3)]
-    self.scale = nn.Parameter(torch.ones(8)).to(device)
+    def __init__(self):
+        super().__init__()
+        self.layers = [nn.Linear(8, 8), nn.Linear(8, 8)]
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x).relu()
+        return self.head(x)
     ```
 
     ## Use instead
     ```python
-    self.layers = nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
-    self.scale = nn.Parameter(torch.ones(8, device=device))
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 8)])
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x).relu()
+        return self.head(x)
     ```
 
     ## Legitimate exceptions

@@ -23,20 +23,34 @@ def plateau_heeds_validation(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    {"scheduler": ReduceLROnPlateau(optimizer), "monitor": "val_loss"}
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        schedule = {"scheduler": plateau, "monitor": "val_loss"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
     ```
 
     ## Use instead
     ```python
-    {
-        "scheduler": ReduceLROnPlateau(optimizer),
-        "monitor": "val_loss",
-        "frequency": self.trainer.check_val_every_n_epoch,
-    }
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        schedule = {"scheduler": plateau, "monitor": "val_loss"}
+        schedule["frequency"] = self.trainer.check_val_every_n_epoch
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
     ```
 
     ## Legitimate exceptions
-    None.
+    Left alone are a metric that training logs, too, and a configuration that speaks of `frequency`, `strict` or
+    `check_val_every_n_epoch`: its author has thought of it.
     """
     waiting = [s for s in recording.all(SchedulerSeen) if s.known is not None and s.monitor]
     if not waiting:

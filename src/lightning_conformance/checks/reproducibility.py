@@ -35,14 +35,20 @@ def same_seed_same_losses(train: Recording, repeat: Recording) -> Iterator[Findi
 
     ## Example
     ```python
-    self.generator = torch.Generator()
-    self.generator.seed()
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        generator = torch.Generator()
+        generator.seed()
+        noise = torch.randn(x.shape, generator=generator)
+        return F.cross_entropy(self(x + 0.1 * noise), y)
     ```
 
     ## Use instead
     ```python
-    self.generator = torch.Generator()
-    self.generator.manual_seed(self.hparams.seed)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        noise = torch.randn_like(x)
+        return F.cross_entropy(self(x + 0.1 * noise), y)
     ```
 
     ## Legitimate exceptions

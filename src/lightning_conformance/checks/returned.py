@@ -33,14 +33,16 @@ def loss_returned(recording: Recording) -> Iterator[Finding]:
     ## Example
     ```python
     def training_step(self, batch, batch_idx):
-        loss = F.cross_entropy(self(batch[0]), batch[1])
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
         self.log("train_loss", loss, on_step=False, on_epoch=True)
     ```
 
     ## Use instead
     ```python
     def training_step(self, batch, batch_idx):
-        loss = F.cross_entropy(self(batch[0]), batch[1])
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
     ```
@@ -74,13 +76,22 @@ def loss_is_returned_for_every_batch(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    if batch_idx % 2 == 0:
-        return loss
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        if batch_idx % 2 == 0:
+            self.log("train_loss", loss, on_step=False, on_epoch=True)
+            return loss
     ```
 
     ## Use instead
     ```python
-    return loss
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        if batch_idx % 2 == 0:
+            self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
     ```
 
     ## Legitimate exceptions
@@ -112,13 +123,19 @@ def returned_dict_is_read(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    return {"loss": loss, "log": {"train_loss": loss}}
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        return {"loss": loss, "log": {"train_loss": loss}}
     ```
 
     ## Use instead
     ```python
-    self.log("train_loss", loss, on_step=False, on_epoch=True)
-    return loss
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
     ```
 
     ## Legitimate exceptions

@@ -32,12 +32,28 @@ def samples_are_independent(train: Recording, ladder: Recording) -> Iterator[Fin
 
     ## Example
     ```python
-    scores = self.attention(x).softmax(dim=0)
+    # batch: float[B,6,8], int[B]<3
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.GRU(8, 16)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        outputs, _ = self.rnn(x)
+        return self.head(outputs[:, -1])
     ```
 
     ## Use instead
     ```python
-    scores = self.attention(x).softmax(dim=-1)
+    # batch: float[B,6,8], int[B]<3
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.GRU(8, 16, batch_first=True)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        outputs, _ = self.rnn(x)
+        return self.head(outputs[:, -1])
     ```
 
     ## Legitimate exceptions

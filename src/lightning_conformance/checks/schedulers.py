@@ -37,16 +37,19 @@ def scheduler_fits_the_run(train: Recording, horizons: Recording) -> Iterator[Fi
     ## Example
     ```python
     def configure_optimizers(self):
-        optimizer = AdamW(self.parameters(), lr=1e-3)
-        return [optimizer], [CosineAnnealingLR(optimizer, T_max=self.trainer.estimated_stepping_batches)]
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        steps = self.trainer.estimated_stepping_batches
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        return [optimizer], [cosine]
     ```
 
     ## Use instead
     ```python
     def configure_optimizers(self):
-        optimizer = AdamW(self.parameters(), lr=1e-3)
-        scheduler = CosineAnnealingLR(optimizer, T_max=self.trainer.estimated_stepping_batches)
-        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        steps = self.trainer.estimated_stepping_batches
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        return [optimizer], [{"scheduler": cosine, "interval": "step"}]
     ```
 
     ## Legitimate exceptions

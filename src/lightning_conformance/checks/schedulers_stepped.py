@@ -27,16 +27,17 @@ def scheduler_is_stepped(recording: Recording) -> Iterator[Finding]:
     ## Example
     ```python
     def configure_optimizers(self):
-        optimizer = SGD(self.parameters(), lr=0.1)
-        self.scheduler = StepLR(optimizer, 10)
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        self.scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=10)
         return optimizer
     ```
 
     ## Use instead
     ```python
     def configure_optimizers(self):
-        optimizer = SGD(self.parameters(), lr=0.1)
-        return [optimizer], [StepLR(optimizer, 10)]
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=10)
+        return [optimizer], [scheduler]
     ```
 
     ## Legitimate exceptions

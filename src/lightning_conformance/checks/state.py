@@ -32,13 +32,26 @@ def loss_is_of_this_batch(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    output, self.hidden = self.rnn(x, self.hidden)
+    def on_train_start(self):
+        self.smooth = 0.0
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.smooth = 0.9 * self.smooth + 0.1 * loss
+        return self.smooth
     ```
 
     ## Use instead
     ```python
-    output, hidden = self.rnn(x, self.hidden)
-    self.hidden = hidden.detach()
+    def on_train_start(self):
+        self.smooth = 0.0
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.smooth = 0.9 * self.smooth + 0.1 * loss.detach()
+        return loss
     ```
 
     ## Legitimate exceptions
@@ -144,12 +157,30 @@ def containers_do_not_grow(recording: Recording, operations: Recording) -> Itera
 
     ## Example
     ```python
-    self.losses.append(loss)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.scores = []
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        scores = self(x)
+        self.scores.append(scores)
+        return F.cross_entropy(scores, y)
     ```
 
     ## Use instead
     ```python
-    self.losses.append(loss.item())  # or .detach(), and self.losses.clear() in on_train_epoch_end
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.scores = []
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        scores = self(x)
+        self.scores.append(scores.max().item())
+        return F.cross_entropy(scores, y)
     ```
 
     ## Legitimate exceptions

@@ -36,12 +36,20 @@ def module_can_be_copied(train: Recording, tools: Recording) -> Iterator[Finding
 
     ## Example
     ```python
-    self.last_loss = loss
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.last_loss = loss
+        return loss
     ```
 
     ## Use instead
     ```python
-    self.last_loss = loss.detach()
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.last_loss = loss.detach()
+        return loss
     ```
 
     ## Legitimate exceptions
@@ -95,13 +103,15 @@ def forward_works_alone(train: Recording, tools: Recording) -> Iterator[Finding]
     ## Example
     ```python
     def forward(self, x):
-        if self.trainer.training: ...
+        scores = self.net(x)
+        return scores if self.trainer.training else scores.softmax(dim=-1)
     ```
 
     ## Use instead
     ```python
     def forward(self, x):
-        if self.training: ...
+        scores = self.net(x)
+        return scores if self.training else scores.softmax(dim=-1)
     ```
 
     ## Legitimate exceptions
@@ -132,14 +142,18 @@ def example_input_array_fits(train: Recording, tools: Recording) -> Iterator[Fin
 
     ## Example
     ```python
-    self.example_input_array = torch.zeros(2, 5)
-    self.net = nn.Linear(8, 2)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.example_input_array = torch.zeros(2, 5)
     ```
 
     ## Use instead
     ```python
-    self.example_input_array = torch.zeros(2, 8)
-    self.net = nn.Linear(8, 2)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.example_input_array = torch.zeros(2, 8)
     ```
 
     ## Legitimate exceptions
@@ -177,14 +191,28 @@ def cli_can_build_it(train: Recording, tools: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    def __init__(self, backbone, **kwargs):
-        self.hidden = kwargs["hidden"]
+    from lightning.pytorch.cli import LightningCLI
+
+    class Classifier(Model):
+        def __init__(self, hparams):
+            super().__init__()
+            self.net = nn.Linear(8, hparams.classes)
+
+    if __name__ == "__main__":
+        LightningCLI(Classifier)
     ```
 
     ## Use instead
     ```python
-    def __init__(self, backbone: nn.Module, hidden: int = 64):
-        self.hidden = hidden
+    from lightning.pytorch.cli import LightningCLI
+
+    class Classifier(Model):
+        def __init__(self, classes: int = 3):
+            super().__init__()
+            self.net = nn.Linear(8, classes)
+
+    if __name__ == "__main__":
+        LightningCLI(Classifier)
     ```
 
     ## Legitimate exceptions
@@ -219,14 +247,24 @@ def learning_rate_is_used(train: Recording, tools: Recording) -> Iterator[Findin
 
     ## Example
     ```python
+    def __init__(self, lr=0.01):
+        super().__init__()
+        self.lr = lr
+        self.net = nn.Linear(8, 3)
+
     def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters(), lr=1e-3)  # and self.lr is there
+        return torch.optim.SGD(self.parameters(), lr=0.1)
     ```
 
     ## Use instead
     ```python
+    def __init__(self, lr=0.01):
+        super().__init__()
+        self.lr = lr
+        self.net = nn.Linear(8, 3)
+
     def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters(), lr=self.lr)
+        return torch.optim.SGD(self.parameters(), lr=self.lr)
     ```
 
     ## Legitimate exceptions
