@@ -49,7 +49,7 @@ def block_of(documentation: str, heading: str) -> str:
 
 def write_example(block: str, file: Path) -> Example:
     """Write a block as a file that can be run."""
-    imports = re.sub(r"lightning\.pytorch(?= as pl)", installed_packages()[0].name, BASE_IMPORTS)
+    imports = BASE_IMPORTS.replace("lightning.pytorch", installed_packages()[0].name)
     tree = ast.parse(block)
     if any(isinstance(node, ast.ClassDef) for node in tree.body):
         before, body = f"{imports}\n\n{BASE_MODULE}\n\n", block

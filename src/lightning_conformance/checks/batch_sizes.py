@@ -27,12 +27,16 @@ def last_smaller_batch_works(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    x = x.view(self.batch_size, -1)
+    # batch: x: float[4,2,4], y: int[4]<3
+    def forward(self, x):
+        return self.net(x.view(4, 8))
     ```
 
     ## Use instead
     ```python
-    x = x.view(x.size(0), -1)  # or x.flatten(1)
+    # batch: x: float[4,2,4], y: int[4]<3
+    def forward(self, x):
+        return self.net(x.view(x.size(0), 8))  # or x.flatten(1)
     ```
 
     ## Legitimate exceptions
@@ -66,12 +70,18 @@ def any_batch_size_works(train: Recording, ladder: Recording) -> Iterator[Findin
 
     ## Example
     ```python
-    hidden = torch.zeros(1, 32, self.hidden_size)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        losses = F.cross_entropy(self(x), y, reduction="none")
+        return losses.topk(3).values.mean()  # the hardest samples
     ```
 
     ## Use instead
     ```python
-    hidden = torch.zeros(1, x.size(0), self.hidden_size, device=x.device)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        losses = F.cross_entropy(self(x), y, reduction="none")
+        return losses.topk(min(3, len(losses))).values.mean()
     ```
 
     ## Legitimate exceptions
@@ -111,12 +121,15 @@ def batch_of_one_works(train: Recording, ladder: Recording) -> Iterator[Finding]
 
     ## Example
     ```python
-    logits = self(x).squeeze()
+    def forward(self, x):
+        return self.net(x).squeeze()
     ```
 
     ## Use instead
     ```python
-    logits = self(x).squeeze(-1)
+    # batch: x: float[B,1,8], y: int[B]<3
+    def forward(self, x):
+        return self.net(x).squeeze(1)
     ```
 
     ## Legitimate exceptions

@@ -31,13 +31,26 @@ def batch_is_left_as_it_was(train: Recording, operations: Recording) -> Iterator
 
     ## Example
     ```python
-    x, y = batch
-    x.mul_(0.5)
+    def train_dataloader(self):
+        batches = [(torch.rand(4, 8), torch.arange(4) % 3) for _ in range(4)]
+        return DataLoader(batches, batch_size=None)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        x.mul_(0.5)
+        return F.cross_entropy(self(x), y)
     ```
 
     ## Use instead
     ```python
-    x = x * 0.5
+    def train_dataloader(self):
+        batches = [(torch.rand(4, 8), torch.arange(4) % 3) for _ in range(4)]
+        return DataLoader(batches, batch_size=None)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        x = x * 0.5
+        return F.cross_entropy(self(x), y)
     ```
 
     ## Legitimate exceptions

@@ -62,7 +62,7 @@ def checkpoint_is_written(train: Recording, round_trip: Recording) -> Iterator[F
     ```
 
     ## Legitimate exceptions
-    None.
+    None is known: what cannot be saved cannot be resumed either.
     """
     failure = next(round_trip.all(CheckpointSaved)).failure
     if failure is not None:
@@ -121,19 +121,26 @@ def checkpoint_loads(train: Recording, round_trip: Recording) -> Iterator[Findin
 
     ## Example
     ```python
-    def __init__(self, hidden):
-        super().__init__()
+    def on_save_checkpoint(self, checkpoint):
+        checkpoint["best_accuracy"] = 0.5
+
+    def on_load_checkpoint(self, checkpoint):
+        self.best = checkpoint["best"]
     ```
 
     ## Use instead
     ```python
-    def __init__(self, hidden):
-        super().__init__()
-        self.save_hyperparameters()
+    def on_save_checkpoint(self, checkpoint):
+        checkpoint["best"] = 0.5
+
+    def on_load_checkpoint(self, checkpoint):
+        self.best = checkpoint["best"]
     ```
 
     ## Legitimate exceptions
-    A module that saves no hyperparameters may be meant to be loaded with arguments: advice.
+    A module with required arguments that saves no hyperparameters may be meant to be loaded with arguments, and layers
+    that are made while training, with `trainer.fit(ckpt_path=...)`: advice. An argument that `save_hyperparameters`
+    leaves out is a warning.
     """
     saved_checkpoint(round_trip)
     built = tried(round_trip, "built as before")
@@ -171,20 +178,28 @@ def hyperparameters_are_plain(train: Recording, round_trip: Recording) -> Iterat
 
     ## Example
     ```python
-    def __init__(self, root: Path, net: nn.Module):
-        super().__init__()
-        self.save_hyperparameters()
+    from pathlib import Path
+
+    class Classifier(Model):
+        def __init__(self, root=Path("data")):
+            super().__init__()
+            self.save_hyperparameters()
     ```
 
     ## Use instead
     ```python
-    def __init__(self, root: Path, net: nn.Module):
-        super().__init__()
-        self.save_hyperparameters({"root": str(root)})
+    from pathlib import Path
+
+    class Classifier(Model):
+        def __init__(self, root="data"):
+            super().__init__()
+            self.save_hyperparameters()
+            self.root = Path(root)
     ```
 
     ## Legitimate exceptions
-    Who loads with `weights_only=False` everywhere does not meet it.
+    Who loads with `weights_only=False` everywhere does not meet it. What `save_hyperparameters(ignore=[...])` leaves
+    out is not looked at, nor are arguments that the kit made up.
     """
     saved = saved_checkpoint(round_trip)
     if not saved.hyperparameters:
@@ -215,19 +230,26 @@ def setup_keeps_trained_layers(train: Recording, round_trip: Recording) -> Itera
 
     ## Example
     ```python
+    def __init__(self):
+        super().__init__()
+
     def setup(self, stage):
-        self.head = nn.Linear(8, 3)
+        self.net = nn.Linear(8, 3)
     ```
 
     ## Use instead
     ```python
+    def __init__(self):
+        super().__init__()
+        self.net = None
+
     def setup(self, stage):
-        if not hasattr(self, "head"):
-            self.head = nn.Linear(8, 3)
+        if self.net is None:
+            self.net = nn.Linear(8, 3)
     ```
 
     ## Legitimate exceptions
-    Weights that a hook resets on purpose at the start of each fit are reported, too.
+    Weights that are meant to begin anew with each fit are reported, too: waive the check.
     """
     again = next(round_trip.all(StartedAgain), None)
     if again is None:
@@ -253,18 +275,35 @@ def checkpoint_is_no_larger_than_needed(train: Recording, round_trip: Recording)
 
     ## Example
     ```python
-    self.teacher = load_pretrained().requires_grad_(False)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.teacher = nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 3)).requires_grad_(False)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y) + F.mse_loss(self(x), self.teacher(x))
     ```
 
     ## Use instead
     ```python
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.teacher = nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 3)).requires_grad_(False)
+        self.strict_loading = False
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y) + F.mse_loss(self(x), self.teacher(x))
+
     def on_save_checkpoint(self, checkpoint):
-        for name in [n for n in checkpoint["state_dict"] if n.startswith("teacher.")]:
+        for name in self.teacher.state_dict(prefix="teacher."):
             del checkpoint["state_dict"][name]
     ```
 
     ## Legitimate exceptions
-    What cannot be loaded again from elsewhere belongs into the checkpoint.
+    What cannot be had again from elsewhere belongs into the checkpoint.
     """
     saved = saved_checkpoint(round_trip)
     if not saved.frozen:

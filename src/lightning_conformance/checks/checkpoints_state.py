@@ -43,14 +43,28 @@ def loaded_module_is_the_same(train: Recording, round_trip: Recording) -> Iterat
     ```python
     def __init__(self):
         super().__init__()
-        self.center = torch.zeros(8)
+        self.net = nn.Linear(8, 3)
+        self.center = torch.zeros(3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        out = self(x)
+        self.center = 0.9 * self.center + 0.1 * out.detach().mean(0)
+        return F.cross_entropy(out - self.center, y)
     ```
 
     ## Use instead
     ```python
     def __init__(self):
         super().__init__()
-        self.register_buffer("center", torch.zeros(8))
+        self.net = nn.Linear(8, 3)
+        self.register_buffer("center", torch.zeros(3))
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        out = self(x)
+        self.center = 0.9 * self.center + 0.1 * out.detach().mean(0)
+        return F.cross_entropy(out - self.center, y)
     ```
 
     ## Legitimate exceptions
@@ -142,14 +156,28 @@ def resumed_training_goes_on(train: Recording, repeat: Recording, resume: Record
 
     ## Example
     ```python
-    def on_train_epoch_end(self):
-        self.temperature *= 0.9
+    def on_fit_start(self):
+        self.scale = torch.ones(3, device=self.device)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        out = self(x)
+        self.scale = 0.9 * self.scale + 0.1 * out.detach().abs().mean(0)
+        return F.cross_entropy(out / self.scale, y)
     ```
 
     ## Use instead
     ```python
-    def on_train_epoch_start(self):
-        self.temperature = 0.9**self.current_epoch
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.register_buffer("scale", torch.ones(3))
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        out = self(x)
+        self.scale = 0.9 * self.scale + 0.1 * out.detach().abs().mean(0)
+        return F.cross_entropy(out / self.scale, y)
     ```
 
     ## Legitimate exceptions

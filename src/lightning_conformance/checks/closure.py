@@ -36,8 +36,8 @@ def closure_executed(recording: Recording) -> Iterator[Finding]:
     ```
 
     ## Legitimate exceptions
-    What is harmless in this run but not under gradient accumulation, mixed precision or several processes
-    is a warning.
+    What is harmless in this run, but not under gradient accumulation, mixed precision or several processes, is a
+    warning.
     """
     if recording.automatic:
         yield from judge_automatic(recording)

@@ -33,12 +33,26 @@ def training_completes(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    self.hidden = self.rnn(x, self.hidden)  # the second batch differentiates the first batch's graph again
+    def on_fit_start(self):
+        self.center = torch.zeros(3, device=self.device)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        out = self(x)
+        self.center = 0.9 * self.center + 0.1 * out.mean(0)  # its graph is that of all batches before
+        return F.cross_entropy(out - self.center, y)
     ```
 
     ## Use instead
     ```python
-    self.hidden = self.rnn(x, self.hidden.detach())
+    def on_fit_start(self):
+        self.center = torch.zeros(3, device=self.device)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        out = self(x)
+        self.center = 0.9 * self.center + 0.1 * out.mean(0).detach()
+        return F.cross_entropy(out - self.center, y)
     ```
 
     ## Legitimate exceptions

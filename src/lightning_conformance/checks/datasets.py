@@ -33,20 +33,36 @@ def datasets_are_ready(train: Recording, own_data: Recording) -> Iterator[Findin
     ```python
     def setup(self, stage):
         if stage == "fit":
-            self.data = load()
+            self.data = TensorDataset(torch.rand(16, 8), torch.arange(16) % 3)
+
+    def train_dataloader(self):
+        return DataLoader(self.data, batch_size=4)
+
     def test_dataloader(self):
-        return DataLoader(self.data)
+        return DataLoader(self.data, batch_size=4)
+
+    def test_step(self, batch, batch_idx):
+        self.log("test_loss", F.cross_entropy(self(batch[0]), batch[1]))
     ```
 
     ## Use instead
     ```python
     def setup(self, stage):
-        self.data = load()
+        self.data = TensorDataset(torch.rand(16, 8), torch.arange(16) % 3)
+
+    def train_dataloader(self):
+        return DataLoader(self.data, batch_size=4)
+
+    def test_dataloader(self):
+        return DataLoader(self.data, batch_size=4)
+
+    def test_step(self, batch, batch_idx):
+        self.log("test_loss", F.cross_entropy(self(batch[0]), batch[1]))
     ```
 
     ## Legitimate exceptions
-    Other errors (files that are not here, a download) prove nothing and are not reported. A loader that returns
-    nothing on purpose, because loaders are given to `fit`, is left alone.
+    Other errors (files that are not here, a download) prove nothing and are not reported. A loader that returns nothing
+    on purpose, because loaders are given to `fit`, is left alone.
     """
     unclear: list[str] = []
     tried = list(own_data.all(LoaderTried))
@@ -124,15 +140,22 @@ def prepare_data_assigns_nothing(recording: Recording) -> Iterator[Finding]:
     ## Example
     ```python
     def prepare_data(self):
-        self.data = load()
+        self.data = TensorDataset(torch.rand(16, 8), torch.arange(16) % 3)
+
+    def train_dataloader(self):
+        return DataLoader(self.data, batch_size=4)
     ```
 
     ## Use instead
     ```python
     def prepare_data(self):
-        download()
+        print("downloading")  # into a file, which setup reads
+
     def setup(self, stage):
-        self.data = load()
+        self.data = TensorDataset(torch.rand(16, 8), torch.arange(16) % 3)
+
+    def train_dataloader(self):
+        return DataLoader(self.data, batch_size=4)
     ```
 
     ## Legitimate exceptions

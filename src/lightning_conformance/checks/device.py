@@ -41,7 +41,7 @@ def tensors_are_on_one_device(recording: Recording) -> Iterator[Finding]:
     Where devices are told apart, looks for operations on tensors of both sides, as CUDA refuses them: a tensor made
     without `device=`, a tensor or a layer that is a plain attribute and was not moved, the result of `.cpu()` mixed
     back. And for operations that take only the CPU's tensors and got another: `.numpy()`, the lengths of packed
-    sequences. A tensor without dimensions may be mixed in, and an index may be on the CPU, as on CUDA.
+    sequences.
 
     ## Why it matters
     On the CPU nothing is wrong; on a GPU the run stops: "Expected all tensors to be on the same device".
@@ -49,25 +49,32 @@ def tensors_are_on_one_device(recording: Recording) -> Iterator[Finding]:
     ## Example
     ```python
     def __init__(self):
-        self.weights = torch.tensor([1.0, 2.0])
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.class_weights = torch.tensor([1.0, 2.0, 4.0])
 
     def training_step(self, batch, batch_idx):
+        x, y = batch
         noise = torch.randn(x.shape)
-        loss = F.cross_entropy(self(x + noise), y, weight=self.weights)
+        return F.cross_entropy(self(x + noise), y, weight=self.class_weights)
     ```
 
     ## Use instead
     ```python
     def __init__(self):
-        self.register_buffer("weights", torch.tensor([1.0, 2.0]))
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.register_buffer("class_weights", torch.tensor([1.0, 2.0, 4.0]))
 
     def training_step(self, batch, batch_idx):
+        x, y = batch
         noise = torch.randn_like(x)
+        return F.cross_entropy(self(x + noise), y, weight=self.class_weights)
     ```
 
     ## Legitimate exceptions
-    What torch's C++ code makes for its own use, and what a device that is found out at run time decides, is not judged.
-    A `torch.Generator` is not told apart.
+    A tensor without dimensions may be mixed in, and an index may be on the CPU, as on CUDA. What torch's C++ code makes
+    for its own use, what a device that is found out at run time decides, and a `torch.Generator` are not told apart.
     """
     _needs_devices(recording)
     failure = recording.failure
@@ -101,16 +108,37 @@ def batch_is_moved_to_device(recording: Recording) -> Iterator[Finding]:
     class Batch:
         def __init__(self, x, y):
             self.x, self.y = x, y
+
+    class Classifier(Model):
+        def train_dataloader(self):
+            batches = [Batch(torch.rand(4, 8), torch.arange(4) % 3) for _ in range(8)]
+            return DataLoader(batches, batch_size=None)
+
+        def training_step(self, batch, batch_idx):
+            return F.cross_entropy(self(batch.x), batch.y)
     ```
 
     ## Use instead
     ```python
-    def to(self, device, **kwargs):
-        return Batch(self.x.to(device, **kwargs), self.y.to(device, **kwargs))
+    class Batch:
+        def __init__(self, x, y):
+            self.x, self.y = x, y
+
+        def to(self, device, **kwargs):  # or, in the module, transfer_batch_to_device
+            return Batch(self.x.to(device, **kwargs), self.y.to(device, **kwargs))
+
+    class Classifier(Model):
+        def train_dataloader(self):
+            batches = [Batch(torch.rand(4, 8), torch.arange(4) % 3) for _ in range(8)]
+            return DataLoader(batches, batch_size=None)
+
+        def training_step(self, batch, batch_idx):
+            return F.cross_entropy(self(batch.x), batch.y)
     ```
-    Or, in the module, `transfer_batch_to_device`.
 
     ## Legitimate exceptions
+    What is meant to stay on the CPU (lengths, texts, file names) may: only what then meets a tensor on the accelerator
+    is reported.
     """
     _needs_devices(recording)
     for mix in recording.all(DeviceMix):
@@ -143,16 +171,23 @@ def device_is_not_hard_coded(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    mask = torch.ones(n, n).cuda()
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        weight = torch.tensor([1.0, 2.0, 4.0]).cuda()
+        return F.cross_entropy(self(x), y, weight=weight)
     ```
 
     ## Use instead
     ```python
-    mask = torch.ones(n, n, device=x.device)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        weight = torch.tensor([1.0, 2.0, 4.0], device=self.device)
+        return F.cross_entropy(self(x), y, weight=weight)
     ```
 
     ## Legitimate exceptions
-    Only lines that ran are seen.
+    A function that asks before (`torch.cuda.is_available()`, `x.is_cuda`) is left alone, and only lines that ran are
+    seen.
     """
     failure = recording.failure
     if recording.environment == _VIRTUAL and failure and failure.place and _NO_CUDA.search(failure.message):
@@ -176,16 +211,25 @@ def few_host_synchronisations(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    self.log("train_loss", loss.item())
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss.item(), on_step=False, on_epoch=True)
+        return loss
     ```
 
     ## Use instead
     ```python
-    self.log("train_loss", loss)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
     ```
 
     ## Legitimate exceptions
-    Where the code depends on the value there is no way around it.
+    Where the code depends on the value there is no way around it, and a line that does not run in every step is left
+    alone.
     """
     _needs_devices(recording)
     for waited in recording.all(HostWaited):

@@ -40,8 +40,7 @@ def validation_is_read_only(recording: Recording) -> Iterator[Finding]:
     """Validation changes no weight and no running statistics.
 
     ## How it judges
-    Compares every parameter and buffer before and after each validation of the run, the sanity check included. What is
-    swapped in for validation and swapped out again (averaged weights) has not changed.
+    Compares every parameter and buffer before and after each validation of the run, the sanity check included.
 
     ## Why it matters
     The model that goes on training is no longer the one that training left, and how much it differs depends on how
@@ -49,19 +48,30 @@ def validation_is_read_only(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.BatchNorm1d(8), nn.Linear(8, 3))
+
     def validation_step(self, batch, batch_idx):
-        self.norm.train()
-        self.scale.data.mul_(0.9)
+        self.train()
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
     ## Use instead
     ```python
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.BatchNorm1d(8), nn.Linear(8, 3))
+
     def validation_step(self, batch, batch_idx):
-        self.log("val_loss", F.mse_loss(self(batch[0]), batch[1]))
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
     ## Legitimate exceptions
-    Buffers that count or collect during validation are reported as advice.
+    Weights that are swapped in for validation and swapped out again (averaged ones) have not changed. Buffers that
+    count or collect during validation are advice.
     """
     found = _validations(recording)
     parameters = tuple(dict.fromkeys(name for each in found for name in each.parameters))
@@ -119,19 +129,26 @@ def evaluation_runs_in_evaluation_mode(recording: Recording) -> Iterator[Finding
     ## Example
     ```python
     def forward(self, x):
-        return self.out(F.dropout(x, 0.5))
+        return self.net(F.dropout(x, 0.5))
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
     ## Use instead
     ```python
     def forward(self, x):
-        return self.out(F.dropout(x, 0.5, training=self.training))
+        return self.net(F.dropout(x, 0.5, training=self.training))
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
     ## Legitimate exceptions
     Where only dropout layers are in training mode, and the module itself is not, Monte Carlo dropout is assumed:
-    advice.
-    A model that gives its loss in training mode only, as detection models do, is reported as a warning.
+    advice. A model that gives its loss in training mode only, as detection models do, is reported as a warning.
     """
     found = _validations(recording)
     for event in {event.name: event for event in recording.all(FunctionalInTraining)}.values():
@@ -190,6 +207,10 @@ def evaluation_is_repeatable(train: Recording, evaluate: Recording) -> Iterator[
     def on_after_batch_transfer(self, batch, dataloader_idx):
         x, y = batch
         return x + 0.1 * torch.randn_like(x), y
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
     ## Use instead
@@ -197,6 +218,10 @@ def evaluation_is_repeatable(train: Recording, evaluate: Recording) -> Iterator[
     def on_after_batch_transfer(self, batch, dataloader_idx):
         x, y = batch
         return (x + 0.1 * torch.randn_like(x) if self.trainer.training else x), y
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
     ## Legitimate exceptions
@@ -243,13 +268,15 @@ def validation_is_logged(recording: Recording) -> Iterator[Finding]:
     ## Example
     ```python
     def validation_step(self, batch, batch_idx):
-        return F.mse_loss(self(batch[0]), batch[1])
+        x, y = batch
+        return F.cross_entropy(self(x), y)
     ```
 
     ## Use instead
     ```python
     def validation_step(self, batch, batch_idx):
-        self.log("val_loss", F.mse_loss(self(batch[0]), batch[1]))
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
     ## Legitimate exceptions
@@ -290,18 +317,29 @@ def validation_has_step_and_data(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
+    def train_dataloader(self):
+        return DataLoader(TensorDataset(torch.rand(16, 8), torch.arange(16) % 3), batch_size=4)
+
     def val_dataloader(self):
-        return DataLoader(self.held_out, batch_size=64)
+        return DataLoader(TensorDataset(torch.rand(8, 8), torch.arange(8) % 3), batch_size=4)
     ```
 
     ## Use instead
     ```python
+    def train_dataloader(self):
+        return DataLoader(TensorDataset(torch.rand(16, 8), torch.arange(16) % 3), batch_size=4)
+
+    def val_dataloader(self):
+        return DataLoader(TensorDataset(torch.rand(8, 8), torch.arange(8) % 3), batch_size=4)
+
     def validation_step(self, batch, batch_idx):
-        self.log("val_loss", F.mse_loss(self(batch[0]), batch[1]))
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
     ## Legitimate exceptions
-    Only the module's own loaders, or those of its DataModule, are looked at.
+    A base class may leave `validation_step` to its subclasses. Loaders that others bring, other than a DataModule, are
+    not looked at.
     """
     place = recording.method_place("val_dataloader")
     if place is None:

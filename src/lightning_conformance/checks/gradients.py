@@ -28,12 +28,18 @@ def accumulation_keeps_the_gradient(train: Recording, accumulate: Recording) -> 
 
     ## Example
     ```python
-    return loss / self.trainer.accumulate_grad_batches
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        return loss / self.trainer.accumulate_grad_batches
     ```
 
     ## Use instead
     ```python
-    return loss
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        return loss  # Lightning divides it
     ```
 
     ## Legitimate exceptions
@@ -89,13 +95,13 @@ def gradient_clipping_works(train: Recording, clip: Recording) -> Iterator[Findi
     ## Example
     ```python
     def configure_gradient_clipping(self, optimizer, gradient_clip_val, gradient_clip_algorithm):
-        self.log("clip", gradient_clip_val)
+        self.log("weight_norm", self.net.weight.norm())
     ```
 
     ## Use instead
     ```python
     def configure_gradient_clipping(self, optimizer, gradient_clip_val, gradient_clip_algorithm):
-        self.log("clip", gradient_clip_val)
+        self.log("weight_norm", self.net.weight.norm())
         self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
     ```
 
@@ -146,17 +152,44 @@ def turns_do_not_mix_gradients(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    opt_g.zero_grad(); opt_d.zero_grad()
-    self.manual_backward(self.d_loss(self.generator(noise))); opt_d.step()
-    self.manual_backward(self.g_loss(noise)); opt_g.step()
+    # batch: float[4,8]
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator, self.critic = nn.Linear(8, 8), nn.Linear(8, 1)
+
+    def training_step(self, real, batch_idx):
+        opt_g, opt_c = self.optimizers()
+        fake = self.generator(torch.randn_like(real))
+        opt_g.zero_grad(), opt_c.zero_grad()
+        self.manual_backward((self.critic(fake) - self.critic(real)).mean())
+        opt_c.step()
+        self.manual_backward(-self.critic(self.generator(torch.randn_like(real))).mean())
+        opt_g.step()
+
+    def configure_optimizers(self):
+        return [torch.optim.SGD(net.parameters(), lr=0.1) for net in (self.generator, self.critic)]
     ```
 
     ## Use instead
     ```python
-    opt_d.zero_grad()
-    self.manual_backward(self.d_loss(self.generator(noise).detach())); opt_d.step()
-    opt_g.zero_grad()
-    self.manual_backward(self.g_loss(noise)); opt_g.step()
+    # batch: float[4,8]
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator, self.critic = nn.Linear(8, 8), nn.Linear(8, 1)
+
+    def training_step(self, real, batch_idx):
+        opt_g, opt_c = self.optimizers()
+        fake = self.generator(torch.randn_like(real)).detach()
+        opt_g.zero_grad(), opt_c.zero_grad()
+        self.manual_backward((self.critic(fake) - self.critic(real)).mean())
+        opt_c.step()
+        self.manual_backward(-self.critic(self.generator(torch.randn_like(real))).mean())
+        opt_g.step()
+
+    def configure_optimizers(self):
+        return [torch.optim.SGD(net.parameters(), lr=0.1) for net in (self.generator, self.critic)]
     ```
 
     ## Legitimate exceptions

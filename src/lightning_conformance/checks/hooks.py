@@ -54,14 +54,20 @@ def every_hook_is_known(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
+    def on_fit_start(self):
+        self.seen = 0
+
     def on_training_epoch_end(self):
-        self.history.append(self.total)
+        self.seen += 1
     ```
 
     ## Use instead
     ```python
+    def on_fit_start(self):
+        self.seen = 0
+
     def on_train_epoch_end(self):
-        self.history.append(self.total)
+        self.seen += 1
     ```
 
     ## Legitimate exceptions
@@ -160,19 +166,32 @@ def hook_signatures_fit(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
+    def on_fit_start(self):
+        self.losses = []
+
+    def validation_step(self, batch, batch_idx):
+        self.losses.append(F.cross_entropy(self(batch[0]), batch[1]))
+
     def on_validation_epoch_end(self, outputs):
-        self.log("val_acc", torch.stack(outputs).mean())
+        self.log("val_loss", torch.stack(outputs).mean())
     ```
 
     ## Use instead
     ```python
+    def on_fit_start(self):
+        self.losses = []
+
+    def validation_step(self, batch, batch_idx):
+        self.losses.append(F.cross_entropy(self(batch[0]), batch[1]))
+
     def on_validation_epoch_end(self):
-        self.log("val_acc", torch.stack(self.outputs).mean())
-        self.outputs.clear()
+        self.log("val_loss", torch.stack(self.losses).mean())
+        self.losses.clear()
     ```
 
     ## Legitimate exceptions
-    The steps themselves are judged by running them.
+    A hook that takes `*args` fits, and so do parameters beyond Lightning's that have a default. The steps themselves
+    are judged by running them.
     """
     known = set(_hooks(recording))
     judged = [m for m in recording.all(MethodSeen) if m.base is not None and m.name in known and _is_hook(m.name)]
@@ -239,16 +258,21 @@ def batches_are_not_skipped(recording: Recording) -> Iterator[Finding]:
     ## Example
     ```python
     def on_train_batch_start(self, batch, batch_idx):
-        return -1 if batch_idx > 2 else None
+        if batch_idx % 2:  # skip every other batch
+            return -1
     ```
 
     ## Use instead
     ```python
-    trainer = Trainer(limit_train_batches=3)
+    def training_step(self, batch, batch_idx):
+        if batch_idx % 2:
+            return None  # skips this batch alone
+        x, y = batch
+        return F.cross_entropy(self(x), y)
     ```
 
     ## Legitimate exceptions
-    Ending an epoch early is documented, and may be meant.
+    Ending an epoch early is documented, and may be meant: the finding is a warning.
     """
     place = recording.method_place("on_train_batch_start")
     if place is None:
@@ -275,7 +299,7 @@ def trainer_api_is_current(recording: Recording) -> Iterator[Finding]:
 
     ## How it judges
     Looks up every name that a method of yours reads from `self.trainer` in the installed Lightning, also in methods
-    that the run did not reach. A method that asks first (`hasattr`, `try`) is left alone.
+    that the run did not reach.
 
     ## Why it matters
     The line raises AttributeError when it is first reached.
@@ -293,7 +317,8 @@ def trainer_api_is_current(recording: Recording) -> Iterator[Finding]:
     ```
 
     ## Legitimate exceptions
-    Attributes that your own code sets on the Trainer later are not known.
+    A method that asks first (`hasattr`, `try`) is left alone. Attributes that your own code sets on the Trainer later
+    are not known to the check.
     """
     _hooks(recording)
     for event in recording.all(TrainerNameMissing):
@@ -320,18 +345,25 @@ def one_lightning(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    import lightning as L
     from pytorch_lightning.callbacks import EarlyStopping
+
+    class Classifier(Model):
+        def configure_callbacks(self):
+            return [EarlyStopping("train_loss")]
     ```
 
     ## Use instead
     ```python
-    import lightning as L
     from lightning.pytorch.callbacks import EarlyStopping
+
+    class Classifier(Model):
+        def configure_callbacks(self):
+            return [EarlyStopping("train_loss")]
     ```
 
     ## Legitimate exceptions
-    Only callbacks that the module brings are seen.
+    Both packages may be installed, and imported, as long as one of them makes the module, its callbacks and the
+    Trainer. Only callbacks that the module brings are seen.
     """
     _hooks(recording)
     strangers = sorted({event.name for event in recording.all(StrangerSeen)})

@@ -33,15 +33,27 @@ def outputs_are_cleared(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
+    def on_fit_start(self):
+        self.losses = []
+
+    def validation_step(self, batch, batch_idx):
+        self.losses.append(F.cross_entropy(self(batch[0]), batch[1]))
+
     def on_validation_epoch_end(self):
-        self.log("val_loss", torch.stack(self.outputs).mean())
+        self.log("val_loss", torch.stack(self.losses).mean())
     ```
 
     ## Use instead
     ```python
+    def on_fit_start(self):
+        self.losses = []
+
+    def validation_step(self, batch, batch_idx):
+        self.losses.append(F.cross_entropy(self(batch[0]), batch[1]))
+
     def on_validation_epoch_end(self):
-        self.log("val_loss", torch.stack(self.outputs).mean())
-        self.outputs.clear()
+        self.log("val_loss", torch.stack(self.losses).mean())
+        self.losses.clear()
     ```
 
     ## Legitimate exceptions

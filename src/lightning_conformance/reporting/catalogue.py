@@ -14,6 +14,7 @@ import torch
 import torchmetrics
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
 """
 BASE_MODULE = """\
 class Model(pl.LightningModule):
