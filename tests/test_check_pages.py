@@ -12,6 +12,10 @@ from lightning_conformance.checks import all_checks
 from lightning_conformance.environments import ENVIRONMENTS
 
 CHECKS = all_checks()
+# Judged beside, as they need no other run: what is called right is right.
+OTHERS = [check.name for check in CHECKS if check.regimes == ("train",)]
+# Examples are shorter without.
+LEFT_OUT = {"train_loss_logged"}
 # Checks whose right example need not be judged: what it is about is not there any more.
 DOES_NOT_APPLY = {
     "batch_size_is_right": "where the batch size is given, Lightning chooses none",
@@ -33,7 +37,7 @@ LONGEST = 16
 
 @pytest.fixture
 def judged(tmp_path, monkeypatch):
-    """The verdict of a check on one of its own examples, and the example."""
+    """The verdict of a check on one of its own examples, the example, and which other checks failed."""
     monkeypatch.chdir(tmp_path)
     before = set(sys.modules)
 
@@ -47,13 +51,13 @@ def judged(tmp_path, monkeypatch):
         report = check_module(
             example.target,
             environment=places[0].name,
-            select=[check.name],
+            select=[check.name, *(OTHERS if heading == RIGHT else ())],
             raise_on_failure=False,
             timeout=60,
             **example.options,
         )
-        (verdict,) = report.verdicts
-        return verdict, example
+        failed = {verdict.check for verdict in report.verdicts if verdict.failed} - {check.name} - LEFT_OUT
+        return next(v for v in report.verdicts if v.check == check.name), example, failed
 
     yield run
     for name in set(sys.modules) - before:
@@ -63,7 +67,7 @@ def judged(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_the_wrong_example_is_caught(check, judged):
-    verdict, example = judged(check, WRONG)
+    verdict, example, _ = judged(check, WRONG)
     found = verdict.of(check.severity)
     assert found, f"{verdict}\n{example.file.read_text('utf-8')}"
     assert verdict.failed == (check.severity == "error"), verdict
@@ -72,10 +76,11 @@ def test_the_wrong_example_is_caught(check, judged):
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_the_right_example_is_not_accused(check, judged):
-    verdict, example = judged(check, RIGHT)
+    verdict, example, others = judged(check, RIGHT)
     advice = verdict.of("advice") if check.name in ADVISED else ()
     assert verdict.findings == advice, f"{verdict}\n{example.file.read_text('utf-8')}"
     assert advice or check.name not in ADVISED, check.name
+    assert others == set(), example.file.read_text("utf-8")
     expected = "not applicable" if check.name in DOES_NOT_APPLY else "passed"
     assert verdict.outcome == expected, f"{verdict}\n{example.file.read_text('utf-8')}"
 

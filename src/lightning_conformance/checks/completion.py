@@ -33,8 +33,10 @@ def training_completes(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    def on_fit_start(self):
-        self.center = torch.zeros(3, device=self.device)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.register_buffer("center", torch.zeros(3))
 
     def training_step(self, batch, batch_idx):
         x, y = batch
@@ -45,8 +47,10 @@ def training_completes(recording: Recording) -> Iterator[Finding]:
 
     ## Use instead
     ```python
-    def on_fit_start(self):
-        self.center = torch.zeros(3, device=self.device)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.register_buffer("center", torch.zeros(3))
 
     def training_step(self, batch, batch_idx):
         x, y = batch

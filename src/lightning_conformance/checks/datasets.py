@@ -149,7 +149,7 @@ def prepare_data_assigns_nothing(recording: Recording) -> Iterator[Finding]:
     ## Use instead
     ```python
     def prepare_data(self):
-        print("downloading")  # into a file, which setup reads
+        pass  # downloads into a folder, from which setup reads
 
     def setup(self, stage):
         self.data = TensorDataset(torch.rand(16, 8), torch.arange(16) % 3)

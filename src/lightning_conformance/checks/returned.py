@@ -80,7 +80,7 @@ def loss_is_returned_for_every_batch(recording: Recording) -> Iterator[Finding]:
         x, y = batch
         loss = F.cross_entropy(self(x), y)
         if batch_idx % 2 == 0:
-            self.log("train_loss", loss, on_step=False, on_epoch=True)
+            self.log("batch_loss", loss)
             return loss
     ```
 
@@ -90,7 +90,7 @@ def loss_is_returned_for_every_batch(recording: Recording) -> Iterator[Finding]:
         x, y = batch
         loss = F.cross_entropy(self(x), y)
         if batch_idx % 2 == 0:
-            self.log("train_loss", loss, on_step=False, on_epoch=True)
+            self.log("batch_loss", loss)
         return loss
     ```
 
