@@ -80,7 +80,7 @@ def loss_is_returned_for_every_batch(recording: Recording) -> Iterator[Finding]:
         x, y = batch
         loss = F.cross_entropy(self(x), y)
         if batch_idx % 2 == 0:
-            self.log("batch_loss", loss)
+            self.log("loss_now", loss)
             return loss
     ```
 
@@ -90,7 +90,7 @@ def loss_is_returned_for_every_batch(recording: Recording) -> Iterator[Finding]:
         x, y = batch
         loss = F.cross_entropy(self(x), y)
         if batch_idx % 2 == 0:
-            self.log("batch_loss", loss)
+            self.log("loss_now", loss)
         return loss
     ```
 

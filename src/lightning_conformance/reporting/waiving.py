@@ -8,8 +8,8 @@ from lightning_conformance.environments import judging
 # What must be known first, by the highest level of a check's findings.
 _LEVELS = {
     "error": "",
-    "warning": "Its findings are warnings, and fail with `--lightning-strict` only. ",
-    "advice": "Its findings are advice, and fail nothing; `--lightning-severity=warning` hides all advice. ",
+    "warning": "Its findings are warnings, and fail with `--lightning-strict` only.\n",
+    "advice": "Its findings are advice, and fail nothing; `--lightning-severity=warning` hides all advice.\n",
 }
 _EXPECTED = """\
 For one module, with a reason, in `pyproject.toml`:
