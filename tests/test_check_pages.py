@@ -25,7 +25,10 @@ DOES_NOT_APPLY = {
 # Checks that give advice on their right example, too.
 ADVISED = {"frozen_parameters_stay_frozen": "how much is frozen is told wherever something is"}
 # What must be installed for an example to run.
-NEEDS = {"one_lightning": ("lightning", "pytorch_lightning")}
+NEEDS = {
+    "cli_can_build_it": ("lightning", "jsonargparse"),
+    "one_lightning": ("lightning", "pytorch_lightning"),
+}
 # Checks whose finding cannot stand on a line of the example.
 ELSEWHERE: dict[str, str] = {}
 # Two networks, their steps and their optimizers take the most.
