@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from outcomes import on_cpu
 
 from lightning_conformance.checks import CHECKS, all_checks
 
@@ -41,7 +42,7 @@ def checks_of(items, label="model.py:Model"):
 def test_plain_pytest_checks_the_modules_of_the_table(configured, items, said):
     result = configured(TABLE)
     assert result.ret == 0
-    assert checks_of(items(result)) == [check.name for check in all_checks()]
+    assert checks_of(items(result)) == [check.name for check in on_cpu()]
     assert "(from --lightning-batch)" in said(result) or "float[4,3]" in said(result)
 
 
@@ -70,7 +71,7 @@ batch = "x: float[4,3], y: float[4,1]"
     found = items(configured(text))
     own = {check.name for check in all_checks() if check.family == "loss"} - {"loss_is_finite"}
     assert set(checks_of(found)) == own
-    others = {c.name for c in all_checks() if c.family != "logging" and not c.name.startswith("weights_")}
+    others = {c.name for c in on_cpu() if c.family != "logging" and not c.name.startswith("weights_")}
     assert set(checks_of(found, "model.py:Faulty")) == others
 
 
@@ -138,7 +139,7 @@ def test_checks_are_chosen_by_name_family_and_pattern(kit, items, select, ignore
 
 def test_what_was_left_out_is_counted(kit):
     result = kit.run("--lightning-module=model.py:Model", "--lightning-select=loss_returned")
-    result.stdout.fnmatch_lines([f"model.py:Model :: cpu: 1 check: 1 passed, {len(CHECKS) - 1} deselected*"])
+    result.stdout.fnmatch_lines([f"model.py:Model :: cpu: 1 check: 1 passed, {len(on_cpu()) - 1} deselected*"])
 
 
 def test_a_choice_holds_for_suites_in_test_files(kit, items):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from outcomes import on_cpu
 
-from lightning_conformance.checks import all_checks
-
-CHECKS = [check.name for check in all_checks()]
+CHECKS = [check.name for check in on_cpu()]
 
 DECORATED = """
 import pytest

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from lightning_conformance import check_module
 from lightning_conformance.environments import ENVIRONMENTS, select
 from lightning_conformance.environments.virtual_device import SENTINEL, Side, VirtualDevice
+from lightning_conformance.errors import UsageError
 from lightning_conformance.recording.events_devices import DevicesToldApart, HostWaited
 
 
@@ -341,10 +342,14 @@ def test_nothing_is_left_when_it_is_over(heard):
     assert heard.mixes == []
 
 
-def test_the_environment_is_there_and_only_when_it_is_named():
+def test_beside_the_cpu_it_judges_what_only_it_can_show():
     assert ENVIRONMENTS["virtual"].unavailable() is None
-    assert "virtual" not in [environment.name for environment in select(["auto"])]
-    assert [environment.name for environment in select(["cpu,virtual"])] == ["cpu", "virtual"]
+    for words in (["auto"], ["cpu,virtual"]):
+        chosen = {environment.name: environment for environment in select(words)}
+        assert [chosen["cpu"].judges(family) for family in ("completion", "loss", "device")] == [True, True, False]
+        assert [chosen["virtual"].judges(family) for family in ("completion", "loss", "device")] == [True, False, True]
+    (alone,) = select(["virtual"])
+    assert all(map(alone.judges, ("completion", "loss", "device")))
 
 
 def test_losses_are_those_of_the_cpu():
@@ -370,9 +375,22 @@ def test_waits_are_counted_for_each_line_of_the_steps():
     assert (waited.operation, waited.times, waited.steps) == ("item", 8, 8)
 
 
-def test_checks_of_devices_do_not_apply_on_the_cpu():
+def test_where_training_fails_on_the_cpu_it_is_not_tried():
     report = check_module(
-        "tests/faults/device_moves.py:WaitsInEveryStep", batch="x: float[5,5], y: int[5]<2", environment="cpu"
+        "tests/faults/crashes.py:AccumulatesLossOnSelf",
+        batch="x: float[5,8], y: int[5]<3",
+        environment=["cpu", "virtual"],
+        select=["training_completes", "tensors_are_on_one_device"],
+        raise_on_failure=False,
     )
-    assert report.verdict("tensors_are_on_one_device", "cpu").outcome == "not applicable"
-    assert "does not tell devices apart" in report.verdict("batch_is_moved_to_device", "cpu").reason
+    assert report.verdict("training_completes").failed
+    verdicts = [verdict for verdict in report.verdicts if verdict.environment == "virtual"]
+    assert {verdict.outcome for verdict in verdicts} == {"inconclusive"}
+    assert "see training_completes there" in verdicts[0].reason
+
+
+def test_checks_of_devices_are_not_judged_on_the_cpu():
+    with pytest.raises(UsageError, match="not judged in the environment cpu"):
+        check_module(
+            "tests/faults/device_moves.py:WaitsInEveryStep", environment="cpu", select=["batch_is_moved_to_device"]
+        )

@@ -22,7 +22,7 @@ from lightning_conformance.subjects.inference.relations import is_lengths, relat
 from lightning_conformance.subjects.inference.seeds import Examples
 from lightning_conformance.subjects.inference.solving import Solver, drafts_of_lengths
 from lightning_conformance.subjects.inference.standing_in import current_spec, stand_in
-from lightning_conformance.subjects.inference.structure import completed_drafts, keyed_drafts, revealed_drafts
+from lightning_conformance.subjects.inference.structure import completed_drafts, keyed_drafts, recounted_drafts, revealed_drafts
 from lightning_conformance.subjects.inference.tracing import BatchPlaced, Mismatch, RankRevealed, Stop
 
 OWN_ERRORS = (NameError, ImportError, RecursionError)
@@ -177,7 +177,8 @@ class Search:
         same = self._errors.setdefault(_signature(error), set())
         same.add(outcome.draft)
         if not outcome.trace.used and not outcome.trace.last_shape and outcome.draft.kind != "unknown":
-            return not isinstance(error, (TypeError, *ABOUT_VALUES))
+            # A container was asked for what another kind of batch has.
+            return not isinstance(error, (TypeError, AttributeError, *ABOUT_VALUES))
         if stop is not None and stop.error is error:
             return len(same) >= SAME_ERROR_LIMIT
         is_about_batch = isinstance(error, ABOUT_VALUES) or bool(CONTAINER.search(str(error)))
@@ -260,6 +261,8 @@ class Search:
             return
         if isinstance(error, AssertionError | ValueError):
             yield from _in_range(outcome, self.batch)
+        if isinstance(error, ValueError):
+            yield from recounted_drafts(draft, error)
         expected = re.search(r"expected (\d+)", str(error))
         if shape is not None and isinstance(error, ValueError | IndexError | AssertionError):
             path, rank = shape

@@ -51,6 +51,14 @@ def keyed_drafts(draft: Draft, error: KeyError) -> Iterator[Draft]:
             yield draft.put(path, replace(node, children=(*node.children, child)))
 
 
+def recounted_drafts(draft: Draft, error: ValueError) -> Iterator[Draft]:
+    """The drafts with as many parts as the code unpacks, where it goes through them first: `a, b = map(f, batch)`."""
+    expected = re.search(r"values to unpack \(expected (\d+)", str(error))
+    count = int(expected[1]) if expected else len(draft.children)
+    if draft.kind in ("samples", "tuple", "list") and count != len(draft.children):
+        yield grown_tuple((None,) * count, draft)
+
+
 def dicts_in(node: Draft, path: Path = ()) -> Iterator[tuple[Path, Draft]]:
     """Path and node of every dict that was gone through as a whole, one of alike samples only."""
     if node.copied:
