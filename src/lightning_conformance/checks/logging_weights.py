@@ -29,7 +29,7 @@ def batch_size_is_right(recording: Recording) -> Iterator[Finding]:
     from types import SimpleNamespace
 
     class Named(Model):
-        def on_before_batch_transfer(self, batch, dataloader_idx):
+        def on_after_batch_transfer(self, batch, dataloader_idx):
             return SimpleNamespace(x=batch[0], y=batch[1])
 
         def training_step(self, batch, batch_idx):
@@ -43,7 +43,7 @@ def batch_size_is_right(recording: Recording) -> Iterator[Finding]:
     from types import SimpleNamespace
 
     class Named(Model):
-        def on_before_batch_transfer(self, batch, dataloader_idx):
+        def on_after_batch_transfer(self, batch, dataloader_idx):
             return SimpleNamespace(x=batch[0], y=batch[1])
 
         def training_step(self, batch, batch_idx):
