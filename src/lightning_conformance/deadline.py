@@ -7,12 +7,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 # An exception is thrown again after this many seconds: a bare `except:` in the user's loop swallows the first.
 _AGAIN = 2.0
+# A second in which the thread got no turn, or slept, counts this much.
+_OF_WAITING = 1 / 3
 # Where a loop has swallowed one, they follow so fast that one of them falls between its `try` statements.
 _AT_ONCE = 0.01
 
@@ -21,8 +23,33 @@ class RunTimeout(BaseException):
     """A run took longer than it may. No ``Exception``, so that the user's ``except Exception`` does not hold it."""
 
 
+class _Counted(threading.local):
+    """What :func:`patient_time` knows of a thread."""
+
+    def __init__(self) -> None:
+        self.total, self.wall, self.own = 0.0, time.monotonic(), time.thread_time()
+
+
+_counted = _Counted()
+
+
+def patient_time() -> float:
+    """Seconds that this thread has worked; those that it waited count a third.
+
+    Where others keep the machine busy, what is limited by it gets as far as on an idle one.
+    """
+    wall, own = time.monotonic(), time.thread_time()
+    _counted.total += max(own - _counted.own, (wall - _counted.wall) * _OF_WAITING)
+    _counted.wall, _counted.own = wall, own
+    return _counted.total
+
+
 @contextmanager
-def deadline(seconds: float | None, error: type[BaseException] = RunTimeout) -> Iterator[None]:
+def deadline(
+    seconds: float | None,
+    error: type[BaseException] = RunTimeout,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[None]:
     """Raise ``error`` in the calling thread when the time is up.
 
     A signal is used where it can be (it also interrupts blocking calls such as ``time.sleep``), unless
@@ -32,11 +59,13 @@ def deadline(seconds: float | None, error: type[BaseException] = RunTimeout) -> 
     Args:
         seconds: Time until then; None or 0 means no limit.
         error: What to raise; no ``Exception`` should be.
+        clock: Counts the seconds, no faster than ``time.monotonic``; used where a signal is.
     """
     if not seconds:
         yield
         return
-    with (_by_signal if _signal_is_free() else _by_thread)(seconds, _told(error, seconds)):
+    told = _told(error, seconds)
+    with _by_signal(seconds, told, clock) if _signal_is_free() else _by_thread(seconds, told):
         yield
 
 
@@ -81,24 +110,29 @@ def _stack(frame: FrameType | None) -> Iterator[FrameType]:
 class _Ring:
     """The handler of the alarm; inside another one of ours, it serves the other's deadline, too."""
 
-    def __init__(self, seconds: float, error: type[BaseException], outer: _Ring | None) -> None:
-        self.due, self.error, self.outer = time.monotonic() + seconds, error, outer
+    def __init__(
+        self, seconds: float, error: type[BaseException], outer: _Ring | None, clock: Callable[[], float]
+    ) -> None:
+        self.due, self.error, self.outer, self.clock = clock() + seconds, error, outer, clock
         self.pursuit = _Pursuit()
         self.over = False
 
     def arm(self) -> None:
         """Set the alarm for the first deadline of all."""
-        due = min((ring.due for ring in self._chain()), default=None)
-        signal.setitimer(signal.ITIMER_REAL, 0.0 if due is None else max(0.001, due - time.monotonic()))
+        left = min((ring.left() for ring in self._chain()), default=None)
+        signal.setitimer(signal.ITIMER_REAL, 0.0 if left is None else max(0.001, left))
+
+    def left(self) -> float:
+        """Seconds until the deadline, at least."""
+        return self.due - self.clock()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Throw what the outermost deadline that has passed throws."""
-        now = time.monotonic()
-        ring = next((ring for ring in reversed(self._chain()) if ring.due <= now), None)
+        ring = next((ring for ring in reversed(self._chain()) if ring.left() <= 0), None)
         thrown = False
         if ring is not None:
             thrown, wait = ring.pursuit.strike(frame)
-            ring.due = now + wait
+            ring.due = ring.clock() + wait
         self.arm()
         if ring is not None and thrown:
             raise ring.error
@@ -110,10 +144,10 @@ class _Ring:
 
 
 @contextmanager
-def _by_signal(seconds: float, error: type[BaseException]) -> Iterator[None]:
+def _by_signal(seconds: float, error: type[BaseException], clock: Callable[[], float]) -> Iterator[None]:
     before = signal.getsignal(signal.SIGALRM)
     outer = before if isinstance(before, _Ring) else None
-    ring = _Ring(seconds, error, outer)
+    ring = _Ring(seconds, error, outer, clock)
     signal.signal(signal.SIGALRM, ring)
     ring.arm()
     try:

@@ -62,7 +62,7 @@ class Attempts:
     Args:
         live: The live step.
         batch: The batch size of the search.
-        deadline: On ``time.monotonic``'s clock.
+        deadline: On the clock of :func:`~lightning_conformance.deadline.patient_time`.
     """
 
     def __init__(self, live: LiveStep, batch: int, deadline: float) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from lightning_conformance.deadline import deadline
+from lightning_conformance.deadline import deadline, patient_time
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.lightning_api import LightningPackage, package_of
 from lightning_conformance.subjects.batch_nodes import Node, TensorSpec, children
@@ -69,9 +69,9 @@ def infer_batch(
         ModuleOwnError: The module raises whatever it is given.
     """
     started = time.monotonic()
-    run = _Run(build, budget_attempts, started + budget_seconds, Examples(example), seed, step, training)
+    run = _Run(build, budget_attempts, patient_time() + budget_seconds, Examples(example), seed, step, training)
     try:
-        with quiet_and_traceless() as folder, deadline(budget_seconds + GRACE, OutOfTime):
+        with quiet_and_traceless() as folder, deadline(budget_seconds + GRACE, OutOfTime, patient_time):
             verified = run.known(folder) or run.search(folder)
     except OutOfTime as late:
         verified = None
@@ -118,7 +118,7 @@ class _Run:
         for number in range(starts):
             self.start, shares = number, starts - number + 1
             self.budget = self.count + (budget - self.count) // shares
-            now = time.monotonic()
+            now = patient_time()
             self.deadline = now + (end - now) / shares
             found = None
             with contextlib.suppress(ModuleOwnError):  # the annotation may be what is wrong
@@ -142,7 +142,7 @@ class _Run:
     def _search_sizes(self, folder: str) -> Inference | None:
         """Search with one batch size after the other, on one instance each."""
         for size in BATCH_SIZES:
-            now = time.monotonic()
+            now = patient_time()
             until = self.deadline if size == BATCH_SIZES[-1] else now + FIRST_SHARE * (self.deadline - now)
             for batch_idx in (0, 1):
                 found = self._search(size, folder, until, batch_idx)
@@ -151,7 +151,7 @@ class _Run:
                     return verified
                 if found is None:
                     break  # a batch that only a later step refuses is sought in a later step
-            if self.count >= self.budget or time.monotonic() > self.deadline:
+            if self.count >= self.budget or patient_time() > self.deadline:
                 break
         return None
 
@@ -173,7 +173,7 @@ class _Run:
                     search.report.best = polished(attempts, search.report.best)
                     doubts.extend(insensitive(attempts, search.report.best))
             except OutOfTime:
-                if time.monotonic() >= self.deadline:
+                if patient_time() >= self.deadline:
                     raise
                 # Only this batch size's share is used up.
             finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import re
-import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Any
 
 import torch
 
+from lightning_conformance.deadline import patient_time
 from lightning_conformance.lightning_api import is_lightning_file
 from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
@@ -22,7 +22,12 @@ from lightning_conformance.subjects.inference.relations import is_lengths, relat
 from lightning_conformance.subjects.inference.seeds import Examples
 from lightning_conformance.subjects.inference.solving import Solver, drafts_of_lengths
 from lightning_conformance.subjects.inference.standing_in import current_spec, stand_in
-from lightning_conformance.subjects.inference.structure import completed_drafts, keyed_drafts, recounted_drafts, revealed_drafts
+from lightning_conformance.subjects.inference.structure import (
+    completed_drafts,
+    keyed_drafts,
+    recounted_drafts,
+    revealed_drafts,
+)
 from lightning_conformance.subjects.inference.tracing import BatchPlaced, Mismatch, RankRevealed, Stop
 
 OWN_ERRORS = (NameError, ImportError, RecursionError)
@@ -100,7 +105,7 @@ class Search:
     def go(self) -> Report:
         """Search until a batch is spotless, the queue or the budget empty, or the module at fault."""
         since = 0
-        while self._queue and self.attempts.count < self.budget and time.monotonic() < self.attempts.deadline:
+        while self._queue and self.attempts.count < self.budget and patient_time() < self.attempts.deadline:
             penalty = self._queue[0][0]
             draft = self._popped()
             if draft is None:

@@ -10,6 +10,7 @@ from itertools import chain
 
 import torch
 
+from lightning_conformance.deadline import patient_time
 from lightning_conformance.subjects.batch_nodes import TensorSpec
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.drawing import drawn
@@ -163,7 +164,7 @@ class Solver:
     ) -> Iterator[TensorSpec]:
         trace, is_free = self.trace, self.draft.at(path).free
         for tried, spec in enumerate(specs):
-            if tried > REPLAYS or trace.replaying > trace.allowance or time.monotonic() > trace.deadline:
+            if tried > REPLAYS or trace.replaying > trace.allowance or patient_time() > trace.deadline:
                 return
             if not is_free and spec.shape and self.batch not in spec.shape[:2]:
                 continue

@@ -7,7 +7,6 @@ another leaf, without running the module.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
+from lightning_conformance.deadline import patient_time
 from lightning_conformance.subjects.code_reading import unpacked_next
 from lightning_conformance.subjects.inference.drafts import Draft, Path
 from lightning_conformance.subjects.inference.outcome import OutOfTime, Private
@@ -118,7 +118,7 @@ class Trace:
     Args:
         leaves: The tensors fed, by path.
         stand_ins: Paths of the leaves that are not known yet.
-        deadline: On ``time.monotonic``'s clock.
+        deadline: On the clock of :func:`~lightning_conformance.deadline.patient_time`.
         copies: The places that are like a path: the same one in all samples.
         ranked: Leaves whose rank was asked for before.
         batch: The batch size.
@@ -280,7 +280,7 @@ class TracingMode(TorchFunctionMode):
         """Judge, run, record."""
         kwargs = kwargs or {}
         trace = self.trace
-        if time.monotonic() > trace.deadline:
+        if patient_time() > trace.deadline:
             raise OutOfTime
         reveal_probe((args, kwargs), func)
         self._note_shape(func, args)
