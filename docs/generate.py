@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "lightning_conformance"
 CHECKS = ROOT / "docs" / "checks.md"
+CHECK_PAGES = ROOT / "docs" / "checks"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 README = ROOT / "README.md"
 _CHECKS = re.compile(r"(?<=<!-- checks: begin -->\n).*(?=<!-- checks: end -->)", re.DOTALL)
@@ -17,10 +18,18 @@ _MODULES = re.compile(r"(?<=<!-- modules: begin -->\n).*(?=<!-- modules: end -->
 
 
 def checks_page() -> str:
-    """`docs/checks.md`, from the docstrings of the checks."""
+    """`docs/checks.md`, the table of the checks."""
     from lightning_conformance.reporting.catalogue import checks_markdown
 
     return checks_markdown()
+
+
+def check_pages() -> dict[Path, str]:
+    """A page for each check in `docs/checks`, from its docstring."""
+    from lightning_conformance.checks import all_checks
+    from lightning_conformance.reporting.catalogue import check_page
+
+    return {CHECK_PAGES / f"{check.name}.md": check_page(check) for check in all_checks()}
 
 
 def architecture_page() -> str:
@@ -35,7 +44,7 @@ def readme() -> str:
 
     rows = ["| family | checks |", "| --- | --- |"]
     for family, title in FAMILIES.items():
-        names = [f"[`{check.name}`](docs/checks.md#{check.name})" for check in all_checks() if check.family == family]
+        names = [f"[`{check.name}`](docs/checks/{check.name}.md)" for check in all_checks() if check.family == family]
         if names:
             rows.append(f"| {title} | {', '.join(names)} |")
     table = "\n".join(rows) + "\n"
@@ -54,6 +63,12 @@ def module_rows() -> Iterator[str]:
 def main() -> None:
     """Write the pages."""
     CHECKS.write_text(checks_page(), encoding="utf-8")
+    CHECK_PAGES.mkdir(exist_ok=True)
+    pages = check_pages()
+    for path in set(CHECK_PAGES.iterdir()) - set(pages):
+        path.unlink()
+    for path, text in pages.items():
+        path.write_text(text, encoding="utf-8")
     ARCHITECTURE.write_text(architecture_page(), encoding="utf-8")
     README.write_text(readme(), encoding="utf-8")
 

@@ -116,7 +116,9 @@ def play(python: Path, folder: Path) -> Iterator[str]:
         if result.returncode != step.code:
             told = f"{step.command}: exit code {result.returncode}, not {step.code}"
             raise SystemExit(f"{told}\n{result.stdout}{result.stderr}")
-        yield f"```console\n$ {step.command}\n{_normalised(result.stdout, folder)}\n$ echo $?\n{step.code}\n```"
+        shown = _normalised(result.stdout, folder)
+        fence = "````" if "```" in shown else "```"
+        yield f"{fence}console\n$ {step.command}\n{shown}\n$ echo $?\n{step.code}\n{fence}"
 
 
 def _edited(folder: Path, name: str, old: str, new: str) -> Iterator[str]:

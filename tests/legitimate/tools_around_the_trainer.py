@@ -5,6 +5,7 @@ import functools
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from pytorch_lightning.cli import LightningCLI
 from torch import nn
 
 
@@ -154,6 +155,20 @@ class OptimizerFromOutside(pl.LightningModule):
         return self.optimizer(self.parameters())
 
 
+class HandsKeywordsOn(OptimizerFromOutside):
+    """What it is given beside its own argument is its base class's, as a parser sees, too."""
+
+    lightning_conformance = {"init": {"classes": 3}}
+
+    def __init__(self, smoothing: float = 0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.smoothing = smoothing
+
+
+if __name__ == "__main__":
+    LightningCLI(HandsKeywordsOn)
+
+
 LEGITIMATE = {
     "KeepsDetachedOutputs": {"batch": "x: float[5,7], y: float[5,1]"},
     "AsksTheTrainerIfThereIsOne": {"batch": "x: float[5,9], y: int[5]<4"},
@@ -161,4 +176,5 @@ LEGITIMATE = {
     "BuildsLayersInSetup": {"batch": "x: float[5,6], y: int[5]<2"},
     "WarmsUpByHand": {"batch": "x: float[5,6], y: int[5]<2"},
     "OptimizerFromOutside": {"batch": "x: float[5,5], y: int[5]<3"},
+    "HandsKeywordsOn": {"batch": "x: float[5,5], y: int[5]<3"},
 }

@@ -18,24 +18,28 @@ _DROPS = ("squeeze", "squeeze_")
 def last_smaller_batch_works(recording: Recording) -> Iterator[Finding]:
     """The last, smaller batch of an epoch works.
 
-    ## What it does
+    ## How it judges
     Makes the last batch of each epoch smaller, where the kit makes the batches. If only that batch fails, the run is
     repeated with full batches, and the failure is reported here.
 
-    ## Why is this bad
+    ## Why it matters
     A data set is seldom a multiple of the batch size: the run stops at the end of its first epoch.
 
     ## Example
     ```python
-    x = x.view(self.batch_size, -1)
+    # batch: x: float[4,2,4], y: int[4]<3
+    def forward(self, x):
+        return self.net(x.view(4, 8))
     ```
 
     ## Use instead
     ```python
-    x = x.view(x.size(0), -1)  # or x.flatten(1)
+    # batch: x: float[4,2,4], y: int[4]<3
+    def forward(self, x):
+        return self.net(x.view(x.size(0), 8))  # or x.flatten(1)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     With `drop_last=True` in every loader full batches are all there is.
     """
     failure = recording.ragged_failure
@@ -58,23 +62,29 @@ def last_smaller_batch_works(recording: Recording) -> Iterator[Finding]:
 def any_batch_size_works(train: Recording, ladder: Recording) -> Iterator[Finding]:
     """Batches of two, three or seven samples work as well as usual ones.
 
-    ## What it does
+    ## How it judges
     Trains shortly with batches of other sizes, and validates with them.
 
-    ## Why is this bad
+    ## Why it matters
     The last batch of an epoch may have any number of samples, and the batch size is the first thing that is changed.
 
     ## Example
     ```python
-    hidden = torch.zeros(1, 32, self.hidden_size)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        losses = F.cross_entropy(self(x), y, reduction="none")
+        return losses.topk(3).values.mean()  # the hardest samples
     ```
 
     ## Use instead
     ```python
-    hidden = torch.zeros(1, x.size(0), self.hidden_size, device=x.device)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        losses = F.cross_entropy(self(x), y, reduction="none")
+        return losses.topk(min(3, len(losses))).values.mean()
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     An error that the code raises on purpose is respected. A larger batch than usual is advice.
     """
     if train.ragged_failure is not None:
@@ -102,24 +112,27 @@ def any_batch_size_works(train: Recording, ladder: Recording) -> Iterator[Findin
 def batch_of_one_works(train: Recording, ladder: Recording) -> Iterator[Finding]:
     """A batch of a single sample works.
 
-    ## What it does
+    ## How it judges
     Trains shortly with a last batch of one sample, and validates on one.
 
-    ## Why is this bad
+    ## Why it matters
     One sample too many for the batch size, and the epoch ends with an error: `squeeze()` drops the batch dimension
     when it is 1, and BatchNorm cannot be trained on one value.
 
     ## Example
     ```python
-    logits = self(x).squeeze()
+    def forward(self, x):
+        return self.net(x).squeeze()
     ```
 
     ## Use instead
     ```python
-    logits = self(x).squeeze(-1)
+    # batch: x: float[B,1,8], y: int[B]<3
+    def forward(self, x):
+        return self.net(x).squeeze(1)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     With `drop_last=True` training never sees such a batch; BatchNorm, and a loss that needs several samples, are
     advice. An error that the code raises on purpose is respected.
     """

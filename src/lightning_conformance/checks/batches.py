@@ -22,25 +22,38 @@ _BEFORE_STEP = (
 def batch_is_left_as_it_was(train: Recording, operations: Recording) -> Iterator[Finding]:
     """`training_step` does not change its batch.
 
-    ## What it does
+    ## How it judges
     Compares the tensors of the batch before and after each step, over two epochs of the same batches.
 
-    ## Why is this bad
+    ## Why it matters
     Where the data set hands out its own tensors, the change lasts: the next epoch sees data that were changed
     already, and changes them again.
 
     ## Example
     ```python
-    x, y = batch
-    x.mul_(0.5)
+    def train_dataloader(self):
+        batches = [(torch.rand(4, 8), torch.arange(4) % 3) for _ in range(4)]
+        return DataLoader(batches, batch_size=None)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        x.mul_(0.5)
+        return F.cross_entropy(self(x), y)
     ```
 
     ## Use instead
     ```python
-    x = x * 0.5
+    def train_dataloader(self):
+        batches = [(torch.rand(4, 8), torch.arange(4) % 3) for _ in range(4)]
+        return DataLoader(batches, batch_size=None)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        x = x * 0.5
+        return F.cross_entropy(self(x), y)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A batch that `on_after_batch_transfer` changes is a copy on a device: advice. So is a change that makes no
     difference the second time (ignored labels set to -100), or that your own loader does not hand out again.
     """

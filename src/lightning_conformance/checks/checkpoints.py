@@ -43,10 +43,10 @@ def saves_hyperparameters(train: Recording) -> Place | None:
 def checkpoint_is_written(train: Recording, round_trip: Recording) -> Iterator[Finding]:
     """A checkpoint of the module can be written.
 
-    ## What it does
+    ## How it judges
     Calls `trainer.save_checkpoint` after an epoch.
 
-    ## Why is this bad
+    ## Why it matters
     Training ends at the first checkpoint. `fast_dev_run` writes none, and does not tell.
 
     ## Example
@@ -61,8 +61,8 @@ def checkpoint_is_written(train: Recording, round_trip: Recording) -> Iterator[F
         checkpoint["activation"] = "identity"
     ```
 
-    ## Known problems
-    None.
+    ## Legitimate exceptions
+    None is known: what cannot be saved cannot be resumed either.
     """
     failure = next(round_trip.all(CheckpointSaved)).failure
     if failure is not None:
@@ -113,27 +113,34 @@ def first_place(recording: Recording, names: tuple[str, ...]) -> Place | None:
 def checkpoint_loads(train: Recording, round_trip: Recording) -> Iterator[Finding]:
     """A checkpoint of the module can be loaded.
 
-    ## What it does
+    ## How it judges
     Calls `load_from_checkpoint(path)`, and loads the state into an instance that was built as before.
 
-    ## Why is this bad
+    ## Why it matters
     What was trained cannot be used, or only by who knows all arguments of the constructor.
 
     ## Example
     ```python
-    def __init__(self, hidden):
-        super().__init__()
+    def on_save_checkpoint(self, checkpoint):
+        checkpoint["best_accuracy"] = 0.5
+
+    def on_load_checkpoint(self, checkpoint):
+        self.best = checkpoint["best"]
     ```
 
     ## Use instead
     ```python
-    def __init__(self, hidden):
-        super().__init__()
-        self.save_hyperparameters()
+    def on_save_checkpoint(self, checkpoint):
+        checkpoint["best"] = 0.5
+
+    def on_load_checkpoint(self, checkpoint):
+        self.best = checkpoint["best"]
     ```
 
-    ## Known problems
-    A module that saves no hyperparameters may be meant to be loaded with arguments: advice.
+    ## Legitimate exceptions
+    A module with required arguments that saves no hyperparameters may be meant to be loaded with arguments, and layers
+    that are made while training, with `trainer.fit(ckpt_path=...)`: advice. An argument that `save_hyperparameters`
+    leaves out is a warning.
     """
     saved_checkpoint(round_trip)
     built = tried(round_trip, "built as before")
@@ -162,29 +169,37 @@ def checkpoint_loads(train: Recording, round_trip: Recording) -> Iterator[Findin
 def hyperparameters_are_plain(train: Recording, round_trip: Recording) -> Iterator[Finding]:
     """Saved hyperparameters can be read without executing a pickle.
 
-    ## What it does
+    ## How it judges
     Looks at the types of what `save_hyperparameters` kept, and whether the checkpoint loads as it does by default.
 
-    ## Why is this bad
+    ## Why it matters
     Since torch 2.6 and Lightning 2.6 a checkpoint with a path, an enum, a NumPy number, a dataclass or a module among
     its hyperparameters is refused: by `load_from_checkpoint`, by `fit(ckpt_path=...)`, by `test(ckpt_path="best")`.
 
     ## Example
     ```python
-    def __init__(self, root: Path, net: nn.Module):
-        super().__init__()
-        self.save_hyperparameters()
+    from pathlib import Path
+
+    class Classifier(Model):
+        def __init__(self, root=Path("data")):
+            super().__init__()
+            self.save_hyperparameters()
     ```
 
     ## Use instead
     ```python
-    def __init__(self, root: Path, net: nn.Module):
-        super().__init__()
-        self.save_hyperparameters({"root": str(root)})
+    from pathlib import Path
+
+    class Classifier(Model):
+        def __init__(self, root="data"):
+            super().__init__()
+            self.save_hyperparameters()
+            self.root = Path(root)
     ```
 
-    ## Known problems
-    Who loads with `weights_only=False` everywhere does not meet it.
+    ## Legitimate exceptions
+    Who loads with `weights_only=False` everywhere does not meet it. What `save_hyperparameters(ignore=[...])` leaves
+    out is not looked at, nor are arguments that the kit made up.
     """
     saved = saved_checkpoint(round_trip)
     if not saved.hyperparameters:
@@ -207,27 +222,34 @@ def hyperparameters_are_plain(train: Recording, round_trip: Recording) -> Iterat
 def setup_keeps_trained_layers(train: Recording, round_trip: Recording) -> Iterator[Finding]:
     """`setup` and `configure_model` leave layers alone that are there already.
 
-    ## What it does
+    ## How it judges
     Gives a trained instance to a Trainer again, as `trainer.test(model)` after `fit` does, and compares its weights.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning calls `setup` for every entry point: the test runs on random weights, and nothing says so.
 
     ## Example
     ```python
+    def __init__(self):
+        super().__init__()
+
     def setup(self, stage):
-        self.head = nn.Linear(8, 3)
+        self.net = nn.Linear(8, 3)
     ```
 
     ## Use instead
     ```python
+    def __init__(self):
+        super().__init__()
+        self.net = None
+
     def setup(self, stage):
-        if not hasattr(self, "head"):
-            self.head = nn.Linear(8, 3)
+        if self.net is None:
+            self.net = nn.Linear(8, 3)
     ```
 
-    ## Known problems
-    Weights that a hook resets on purpose at the start of each fit are reported, too.
+    ## Legitimate exceptions
+    Weights that are meant to begin anew with each fit are reported, too: waive the check.
     """
     again = next(round_trip.all(StartedAgain), None)
     if again is None:
@@ -245,26 +267,43 @@ def setup_keeps_trained_layers(train: Recording, round_trip: Recording) -> Itera
 def checkpoint_is_no_larger_than_needed(train: Recording, round_trip: Recording) -> Iterator[Finding]:
     """What never trains does not fill the checkpoint.
 
-    ## What it does
+    ## How it judges
     Compares the size of frozen parameters in the checkpoint with that of all.
 
-    ## Why is this bad
+    ## Why it matters
     A frozen teacher or backbone is written anew with every checkpoint.
 
     ## Example
     ```python
-    self.teacher = load_pretrained().requires_grad_(False)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.teacher = nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 3)).requires_grad_(False)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y) + F.mse_loss(self(x), self.teacher(x))
     ```
 
     ## Use instead
     ```python
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.teacher = nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 3)).requires_grad_(False)
+        self.strict_loading = False
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y) + F.mse_loss(self(x), self.teacher(x))
+
     def on_save_checkpoint(self, checkpoint):
-        for name in [n for n in checkpoint["state_dict"] if n.startswith("teacher.")]:
+        for name in self.teacher.state_dict(prefix="teacher."):
             del checkpoint["state_dict"][name]
     ```
 
-    ## Known problems
-    What cannot be loaded again from elsewhere belongs into the checkpoint.
+    ## Legitimate exceptions
+    What cannot be had again from elsewhere belongs into the checkpoint.
     """
     saved = saved_checkpoint(round_trip)
     if not saved.frozen:

@@ -31,11 +31,11 @@ from lightning_conformance.recording.model import Place, Recording
 def loaded_module_is_the_same(train: Recording, round_trip: Recording) -> Iterator[Finding]:
     """A module that was loaded from a checkpoint computes what the trained one does.
 
-    ## What it does
+    ## How it judges
     Loads the checkpoint without arguments, and into an instance that was built as before, and compares the state and
     the loss of one more batch, from the same random numbers.
 
-    ## Why is this bad
+    ## Why it matters
     What was trained is not what is used, and nothing says so: an argument fell back to its default, or a queue, a
     centre, a running scale was never saved.
 
@@ -43,17 +43,31 @@ def loaded_module_is_the_same(train: Recording, round_trip: Recording) -> Iterat
     ```python
     def __init__(self):
         super().__init__()
-        self.center = torch.zeros(8)
+        self.net = nn.Linear(8, 3)
+        self.center = torch.zeros(3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        out = self(x)
+        self.center = 0.9 * self.center + 0.1 * out.detach().mean(0)
+        return F.cross_entropy(out - self.center, y)
     ```
 
     ## Use instead
     ```python
     def __init__(self):
         super().__init__()
-        self.register_buffer("center", torch.zeros(8))
+        self.net = nn.Linear(8, 3)
+        self.register_buffer("center", torch.zeros(3))
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        out = self(x)
+        self.center = 0.9 * self.center + 0.1 * out.detach().mean(0)
+        return F.cross_entropy(out - self.center, y)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Replay buffers and other containers are not expected in a checkpoint: advice.
     """
     saved_checkpoint(round_trip)
@@ -133,26 +147,40 @@ def _differ(one: float | None, other: float | None) -> bool:
 def resumed_training_goes_on(train: Recording, repeat: Recording, resume: Recording) -> Iterator[Finding]:
     """Training that is resumed from a checkpoint goes on as if it had not been interrupted.
 
-    ## What it does
+    ## How it judges
     Trains two epochs, and again with a new instance from the checkpoint of the first; every epoch is seeded alike.
     Compares the losses of the second epoch, and the attributes of both modules when it begins.
 
-    ## Why is this bad
+    ## Why it matters
     A schedule, a queue or a moving average that starts anew changes the run whenever a job is interrupted.
 
     ## Example
     ```python
-    def on_train_epoch_end(self):
-        self.temperature *= 0.9
+    def on_fit_start(self):
+        self.scale = torch.ones(3, device=self.device)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        out = self(x)
+        self.scale = 0.9 * self.scale + 0.1 * out.detach().abs().mean(0)
+        return F.cross_entropy(out / self.scale, y)
     ```
 
     ## Use instead
     ```python
-    def on_train_epoch_start(self):
-        self.temperature = 0.9**self.current_epoch
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.register_buffer("scale", torch.ones(3))
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        out = self(x)
+        self.scale = 0.9 * self.scale + 0.1 * out.detach().abs().mean(0)
+        return F.cross_entropy(out / self.scale, y)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A module whose runs differ from one another anyway is not judged. Where no attribute explains the difference (a
     random number generator of its own, a scheduler that Lightning does not know), it is advice.
     """

@@ -15,12 +15,12 @@ from lightning_conformance.recording.model import Recording
 def closure_executed(recording: Recording) -> Iterator[Finding]:
     """Every optimizer step runs the closure, and a backward pass happens before each step.
 
-    ## What it does
+    ## How it judges
     Follows the order of `training_step`, backward passes, `zero_grad` and optimizer steps. In automatic
     optimization Lightning's closure (training_step, zero_grad, backward) must run in each step; in manual
     optimization each step needs a gradient to apply, and each backward pass a step that uses it.
 
-    ## Why is this bad
+    ## Why it matters
     A step without a gradient changes nothing; a step before the new gradient exists applies the old one again.
 
     ## Example
@@ -35,9 +35,9 @@ def closure_executed(recording: Recording) -> Iterator[Finding]:
         optimizer.step(closure=optimizer_closure)
     ```
 
-    ## Known problems
-    What is harmless in this run but not under gradient accumulation, mixed precision or several processes
-    is a warning.
+    ## Legitimate exceptions
+    What is harmless in this run, but not under gradient accumulation, mixed precision or several processes, is a
+    warning.
     """
     if recording.automatic:
         yield from judge_automatic(recording)

@@ -24,24 +24,42 @@ from lightning_conformance.recording.model import BackwardRan, Failure, HookCall
 def training_completes(recording: Recording) -> Iterator[Finding]:
     """The module can be built, fed and trained for two epochs without an error.
 
-    ## What it does
+    ## How it judges
     Reports what ended the run: an error at import or construction, a batch that does not fit, an exception
     in a hook, or a run that does not end. The other checks are then inconclusive where they did not get to look.
 
-    ## Why is this bad
+    ## Why it matters
     Some of these errors show only in the second batch, at the end of an epoch, or in a smaller last batch.
 
     ## Example
     ```python
-    self.hidden = self.rnn(x, self.hidden)  # the second batch differentiates the first batch's graph again
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.register_buffer("center", torch.zeros(3))
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        out = self(x)
+        self.center = 0.9 * self.center + 0.1 * out.mean(0)  # its graph is that of all batches before
+        return F.cross_entropy(out - self.center, y)
     ```
 
     ## Use instead
     ```python
-    self.hidden = self.rnn(x, self.hidden.detach())
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.register_buffer("center", torch.zeros(3))
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        out = self(x)
+        self.center = 0.9 * self.center + 0.1 * out.mean(0).detach()
+        return F.cross_entropy(out - self.center, y)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     What the environment lacks (a package, a download, a file, a device) proves nothing about the module: the check is
     then inconclusive, and says what to do; with `--lightning-strict` it fails.
     """

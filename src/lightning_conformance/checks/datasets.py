@@ -20,12 +20,12 @@ _HOOKS = ("setup", "prepare_data", "on_fit_start", "on_train_start", "on_train_e
 def datasets_are_ready(train: Recording, own_data: Recording) -> Iterator[Finding]:
     """The module's own dataloaders give batches, whichever entry point asks first.
 
-    ## What it does
+    ## How it judges
     Where the module has dataloaders of its own, asks a new instance for a batch as `fit`, `validate`, `test` and
     `predict` do. A loader that is None, a wrong signature, an attribute that `setup` assigns for another stage only,
     and a loader without a batch are reported.
 
-    ## Why is this bad
+    ## Why it matters
     `trainer.test(model)` in a process of its own is where it shows, after training. With a loader that gives no batch
     `fit` returns as if all were well.
 
@@ -33,20 +33,36 @@ def datasets_are_ready(train: Recording, own_data: Recording) -> Iterator[Findin
     ```python
     def setup(self, stage):
         if stage == "fit":
-            self.data = load()
+            self.data = TensorDataset(torch.rand(16, 8), torch.arange(16) % 3)
+
+    def train_dataloader(self):
+        return DataLoader(self.data, batch_size=4)
+
     def test_dataloader(self):
-        return DataLoader(self.data)
+        return DataLoader(self.data, batch_size=4)
+
+    def test_step(self, batch, batch_idx):
+        self.log("test_loss", F.cross_entropy(self(batch[0]), batch[1]))
     ```
 
     ## Use instead
     ```python
     def setup(self, stage):
-        self.data = load()
+        self.data = TensorDataset(torch.rand(16, 8), torch.arange(16) % 3)
+
+    def train_dataloader(self):
+        return DataLoader(self.data, batch_size=4)
+
+    def test_dataloader(self):
+        return DataLoader(self.data, batch_size=4)
+
+    def test_step(self, batch, batch_idx):
+        self.log("test_loss", F.cross_entropy(self(batch[0]), batch[1]))
     ```
 
-    ## Known problems
-    Other errors (files that are not here, a download) prove nothing and are not reported. A loader that returns
-    nothing on purpose, because loaders are given to `fit`, is left alone.
+    ## Legitimate exceptions
+    Other errors (files that are not here, a download) prove nothing and are not reported. A loader that returns nothing
+    on purpose, because loaders are given to `fit`, is left alone.
     """
     unclear: list[str] = []
     tried = list(own_data.all(LoaderTried))
@@ -114,28 +130,35 @@ def _forgets_return(train: Recording, loader: str) -> bool:
 def prepare_data_assigns_nothing(recording: Recording) -> Iterator[Finding]:
     """`prepare_data` leaves nothing on the module that other hooks need.
 
-    ## What it does
+    ## How it judges
     Compares the attributes of the module, or of its DataModule, before and after `prepare_data`.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning calls `prepare_data` in one process only. With several devices the attribute is missing in all the
     others.
 
     ## Example
     ```python
     def prepare_data(self):
-        self.data = load()
+        self.data = TensorDataset(torch.rand(16, 8), torch.arange(16) % 3)
+
+    def train_dataloader(self):
+        return DataLoader(self.data, batch_size=4)
     ```
 
     ## Use instead
     ```python
     def prepare_data(self):
-        download()
+        pass  # downloads into a folder, from which setup reads
+
     def setup(self, stage):
-        self.data = load()
+        self.data = TensorDataset(torch.rand(16, 8), torch.arange(16) % 3)
+
+    def train_dataloader(self):
+        return DataLoader(self.data, batch_size=4)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     What `setup` assigns again, and what no other method reads, is left alone.
     """
     for event in recording.all(PreparedState):

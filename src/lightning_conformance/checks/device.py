@@ -37,37 +37,44 @@ _PARAMETERS = "nn.ParameterList([...]), nn.ParameterDict({...}), or an attribute
 def tensors_are_on_one_device(recording: Recording) -> Iterator[Finding]:
     """What is computed on the accelerator is computed from tensors on the accelerator.
 
-    ## What it does
+    ## How it judges
     Where devices are told apart, looks for operations on tensors of both sides, as CUDA refuses them: a tensor made
     without `device=`, a tensor or a layer that is a plain attribute and was not moved, the result of `.cpu()` mixed
     back. And for operations that take only the CPU's tensors and got another: `.numpy()`, the lengths of packed
-    sequences. A tensor without dimensions may be mixed in, and an index may be on the CPU, as on CUDA.
+    sequences.
 
-    ## Why is this bad
+    ## Why it matters
     On the CPU nothing is wrong; on a GPU the run stops: "Expected all tensors to be on the same device".
 
     ## Example
     ```python
     def __init__(self):
-        self.weights = torch.tensor([1.0, 2.0])
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.class_weights = torch.tensor([1.0, 2.0, 4.0])
 
     def training_step(self, batch, batch_idx):
+        x, y = batch
         noise = torch.randn(x.shape)
-        loss = F.cross_entropy(self(x + noise), y, weight=self.weights)
+        return F.cross_entropy(self(x + noise), y, weight=self.class_weights)
     ```
 
     ## Use instead
     ```python
     def __init__(self):
-        self.register_buffer("weights", torch.tensor([1.0, 2.0]))
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.register_buffer("class_weights", torch.tensor([1.0, 2.0, 4.0]))
 
     def training_step(self, batch, batch_idx):
+        x, y = batch
         noise = torch.randn_like(x)
+        return F.cross_entropy(self(x + noise), y, weight=self.class_weights)
     ```
 
-    ## Known problems
-    What torch's C++ code makes for its own use, and what a device that is found out at run time decides, is not judged.
-    A `torch.Generator` is not told apart.
+    ## Legitimate exceptions
+    A tensor without dimensions may be mixed in, and an index may be on the CPU, as on CUDA. What torch's C++ code makes
+    for its own use, what a device that is found out at run time decides, and a `torch.Generator` are not told apart.
     """
     _needs_devices(recording)
     failure = recording.failure
@@ -88,11 +95,11 @@ def tensors_are_on_one_device(recording: Recording) -> Iterator[Finding]:
 def batch_is_moved_to_device(recording: Recording) -> Iterator[Finding]:
     """What the batch holds is on the accelerator when it is used.
 
-    ## What it does
+    ## How it judges
     Where devices are told apart, looks at the batch after Lightning, or the module's `transfer_batch_to_device`, has
     moved it, and reports tensors that were left on the CPU and are then used together with others on the accelerator.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning moves tensors in tuples, lists, dicts and dataclasses, and objects that have a method `to`. It hands
     another object on as it is: on a GPU the first layer stops with "Expected all tensors to be on the same device".
 
@@ -101,16 +108,37 @@ def batch_is_moved_to_device(recording: Recording) -> Iterator[Finding]:
     class Batch:
         def __init__(self, x, y):
             self.x, self.y = x, y
+
+    class Classifier(Model):
+        def train_dataloader(self):
+            batches = [Batch(torch.rand(4, 8), torch.arange(4) % 3) for _ in range(8)]
+            return DataLoader(batches, batch_size=None)
+
+        def training_step(self, batch, batch_idx):
+            return F.cross_entropy(self(batch.x), batch.y)
     ```
 
     ## Use instead
     ```python
-    def to(self, device, **kwargs):
-        return Batch(self.x.to(device, **kwargs), self.y.to(device, **kwargs))
-    ```
-    Or, in the module, `transfer_batch_to_device`.
+    class Batch:
+        def __init__(self, x, y):
+            self.x, self.y = x, y
 
-    ## Known problems
+        def to(self, device, **kwargs):  # or, in the module, transfer_batch_to_device
+            return Batch(self.x.to(device, **kwargs), self.y.to(device, **kwargs))
+
+    class Classifier(Model):
+        def train_dataloader(self):
+            batches = [Batch(torch.rand(4, 8), torch.arange(4) % 3) for _ in range(8)]
+            return DataLoader(batches, batch_size=None)
+
+        def training_step(self, batch, batch_idx):
+            return F.cross_entropy(self(batch.x), batch.y)
+    ```
+
+    ## Legitimate exceptions
+    What is meant to stay on the CPU (lengths, texts, file names) may: only what then meets a tensor on the accelerator
+    is reported.
     """
     _needs_devices(recording)
     for mix in recording.all(DeviceMix):
@@ -133,26 +161,33 @@ def batch_is_moved_to_device(recording: Recording) -> Iterator[Finding]:
 def device_is_not_hard_coded(recording: Recording) -> Iterator[Finding]:
     """No accelerator is named in the code.
 
-    ## What it does
+    ## How it judges
     Where devices are told apart, reports lines that call `.cuda()` or name `"cuda"` or `"cuda:0"` without asking
     before, in the same function, where a tensor is or what there is.
 
-    ## Why is this bad
+    ## Why it matters
     The module runs on no other machine: not on the CPU, not on Apple's GPU, and with several GPUs every process
     puts its tensors on the first.
 
     ## Example
     ```python
-    mask = torch.ones(n, n).cuda()
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        weight = torch.tensor([1.0, 2.0, 4.0]).cuda()
+        return F.cross_entropy(self(x), y, weight=weight)
     ```
 
     ## Use instead
     ```python
-    mask = torch.ones(n, n, device=x.device)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        weight = torch.tensor([1.0, 2.0, 4.0], device=self.device)
+        return F.cross_entropy(self(x), y, weight=weight)
     ```
 
-    ## Known problems
-    Only lines that ran are seen.
+    ## Legitimate exceptions
+    A function that asks before (`torch.cuda.is_available()`, `x.is_cuda`) is left alone, and only lines that ran are
+    seen.
     """
     failure = recording.failure
     if recording.environment == _VIRTUAL and failure and failure.place and _NO_CUDA.search(failure.message):
@@ -167,25 +202,34 @@ def device_is_not_hard_coded(recording: Recording) -> Iterator[Finding]:
 def few_host_synchronisations(recording: Recording) -> Iterator[Finding]:
     """Training steps seldom wait for the accelerator.
 
-    ## What it does
+    ## How it judges
     Where devices are told apart, counts for each line of the training steps how often it needs a value on the CPU:
     `.item()`, `bool(tensor)`, `.cpu()`, `.tolist()`, a boolean mask as index.
 
-    ## Why is this bad
+    ## Why it matters
     An accelerator works ahead of Python. Each of these lines waits until it has done all that it was asked for.
 
     ## Example
     ```python
-    self.log("train_loss", loss.item())
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss.item(), on_step=False, on_epoch=True)
+        return loss
     ```
 
     ## Use instead
     ```python
-    self.log("train_loss", loss)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
     ```
 
-    ## Known problems
-    Where the code depends on the value there is no way around it.
+    ## Legitimate exceptions
+    Where the code depends on the value there is no way around it, and a line that does not run in every step is left
+    alone.
     """
     _needs_devices(recording)
     for waited in recording.all(HostWaited):

@@ -39,29 +39,39 @@ def _place(recording: Recording, names: tuple[str, ...]) -> Place | None:
 def validation_is_read_only(recording: Recording) -> Iterator[Finding]:
     """Validation changes no weight and no running statistics.
 
-    ## What it does
-    Compares every parameter and buffer before and after each validation of the run, the sanity check included. What is
-    swapped in for validation and swapped out again (averaged weights) has not changed.
+    ## How it judges
+    Compares every parameter and buffer before and after each validation of the run, the sanity check included.
 
-    ## Why is this bad
+    ## Why it matters
     The model that goes on training is no longer the one that training left, and how much it differs depends on how
     often it is validated. Lightning switches gradients off meanwhile, not changes in place.
 
     ## Example
     ```python
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.BatchNorm1d(8), nn.Linear(8, 3))
+
     def validation_step(self, batch, batch_idx):
-        self.norm.train()
-        self.scale.data.mul_(0.9)
+        self.train()
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
     ## Use instead
     ```python
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.BatchNorm1d(8), nn.Linear(8, 3))
+
     def validation_step(self, batch, batch_idx):
-        self.log("val_loss", F.mse_loss(self(batch[0]), batch[1]))
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
-    ## Known problems
-    Buffers that count or collect during validation are reported as advice.
+    ## Legitimate exceptions
+    Weights that are swapped in for validation and swapped out again (averaged ones) have not changed. Buffers that
+    count or collect during validation are advice.
     """
     found = _validations(recording)
     parameters = tuple(dict.fromkeys(name for each in found for name in each.parameters))
@@ -109,29 +119,36 @@ def _writing_place(recording: Recording, names: tuple[str, ...]) -> Place | None
 def evaluation_runs_in_evaluation_mode(recording: Recording) -> Iterator[Finding]:
     """Dropout and BatchNorm are in evaluation mode while the module is validated.
 
-    ## What it does
+    ## How it judges
     Looks in which mode layers run during validation, and whether functions such as `F.dropout` are called as in
     training.
 
-    ## Why is this bad
+    ## Why it matters
     The validation loss is that of a noisier model: early stopping and checkpoints choose by chance.
 
     ## Example
     ```python
     def forward(self, x):
-        return self.out(F.dropout(x, 0.5))
+        return self.net(F.dropout(x, 0.5))
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
     ## Use instead
     ```python
     def forward(self, x):
-        return self.out(F.dropout(x, 0.5, training=self.training))
+        return self.net(F.dropout(x, 0.5, training=self.training))
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Where only dropout layers are in training mode, and the module itself is not, Monte Carlo dropout is assumed:
-    advice.
-    A model that gives its loss in training mode only, as detection models do, is reported as a warning.
+    advice. A model that gives its loss in training mode only, as detection models do, is reported as a warning.
     """
     found = _validations(recording)
     for event in {event.name: event for event in recording.all(FunctionalInTraining)}.values():
@@ -179,10 +196,10 @@ def _layers_in_training(recording: Recording, layers: dict[str, str], root: bool
 def evaluation_is_repeatable(train: Recording, evaluate: Recording) -> Iterator[Finding]:
     """Evaluating the same batches twice gives the same values.
 
-    ## What it does
+    ## How it judges
     Runs `Trainer.validate` and `Trainer.test` twice on one instance and the same batches, with other random numbers.
 
-    ## Why is this bad
+    ## Why it matters
     Two checkpoints differ by luck, and the better one is not the one that is kept.
 
     ## Example
@@ -190,6 +207,10 @@ def evaluation_is_repeatable(train: Recording, evaluate: Recording) -> Iterator[
     def on_after_batch_transfer(self, batch, dataloader_idx):
         x, y = batch
         return x + 0.1 * torch.randn_like(x), y
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
     ## Use instead
@@ -197,9 +218,13 @@ def evaluation_is_repeatable(train: Recording, evaluate: Recording) -> Iterator[
     def on_after_batch_transfer(self, batch, dataloader_idx):
         x, y = batch
         return (x + 0.1 * torch.randn_like(x) if self.trainer.training else x), y
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Values that are random by design (a diffusion loss at random times, sampled negatives) are advice: seed them, where
     models are compared by them.
     """
@@ -234,25 +259,27 @@ def _differ(one: float, other: float | None) -> bool:
 def validation_is_logged(recording: Recording) -> Iterator[Finding]:
     """What validation finds out is logged.
 
-    ## What it does
+    ## How it judges
     Sees whether anything was logged in the hooks of validation, or reached the logger from there.
 
-    ## Why is this bad
+    ## Why it matters
     A returned value goes nowhere: no curve, no early stopping, no best checkpoint.
 
     ## Example
     ```python
     def validation_step(self, batch, batch_idx):
-        return F.mse_loss(self(batch[0]), batch[1])
+        x, y = batch
+        return F.cross_entropy(self(x), y)
     ```
 
     ## Use instead
     ```python
     def validation_step(self, batch, batch_idx):
-        self.log("val_loss", F.mse_loss(self(batch[0]), batch[1]))
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A step that returns nothing and logs nothing may draw pictures, or write files: advice.
     """
     found = [each for each in _validations(recording) if each.steps]
@@ -282,26 +309,37 @@ def _uses_outputs(recording: Recording) -> bool:
 def validation_has_step_and_data(recording: Recording) -> Iterator[Finding]:
     """Data for validation meets a `validation_step`.
 
-    ## What it does
+    ## How it judges
     Sees whether Lightning skips validation, since a loader is there and no `validation_step`, or the loader is empty.
 
-    ## Why is this bad
+    ## Why it matters
     The data is prepared at each start, and nothing is ever validated with it.
 
     ## Example
     ```python
+    def train_dataloader(self):
+        return DataLoader(TensorDataset(torch.rand(16, 8), torch.arange(16) % 3), batch_size=4)
+
     def val_dataloader(self):
-        return DataLoader(self.held_out, batch_size=64)
+        return DataLoader(TensorDataset(torch.rand(8, 8), torch.arange(8) % 3), batch_size=4)
     ```
 
     ## Use instead
     ```python
+    def train_dataloader(self):
+        return DataLoader(TensorDataset(torch.rand(16, 8), torch.arange(16) % 3), batch_size=4)
+
+    def val_dataloader(self):
+        return DataLoader(TensorDataset(torch.rand(8, 8), torch.arange(8) % 3), batch_size=4)
+
     def validation_step(self, batch, batch_idx):
-        self.log("val_loss", F.mse_loss(self(batch[0]), batch[1]))
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
     ```
 
-    ## Known problems
-    Only the module's own loaders, or those of its DataModule, are looked at.
+    ## Legitimate exceptions
+    A base class may leave `validation_step` to its subclasses. Loaders that others bring, other than a DataModule, are
+    not looked at.
     """
     place = recording.method_place("val_dataloader")
     if place is None:

@@ -19,11 +19,11 @@ from lightning_conformance.recording.model import Recording
 def evaluation_runs_outside_fit(train: Recording, evaluate: Recording) -> Iterator[Finding]:
     """`Trainer.validate`, `test` and `predict` run where the module has a step for them.
 
-    ## What it does
+    ## How it judges
     Calls each of them on a trained instance. Outside of `fit` Lightning evaluates in inference mode, where not even
     `torch.enable_grad()` gives gradients.
 
-    ## Why is this bad
+    ## Why it matters
     A test step is first run when training is over, after days.
 
     ## Example
@@ -42,7 +42,7 @@ def evaluation_runs_outside_fit(train: Recording, evaluate: Recording) -> Iterat
             slope = torch.autograd.grad(self(x).sum(), x)[0]
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A step that fails on batches of another step is not blamed: the check is inconclusive.
     """
     tried = list(evaluate.all(EntryTried))

@@ -19,24 +19,30 @@ _ALIGNED, _NEAR = 0.999, 0.02
 def accumulation_keeps_the_gradient(train: Recording, accumulate: Recording) -> Iterator[Finding]:
     """Accumulating over batches gives the gradient of one batch.
 
-    ## What it does
+    ## How it judges
     Trains on one batch, on the same batch twice with `accumulate_grad_batches=2`, and on a batch of twice the size,
     and compares the gradients before the first optimizer step.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning divides the loss by `accumulate_grad_batches`. Divided by hand as well, the gradient shrinks with it.
 
     ## Example
     ```python
-    return loss / self.trainer.accumulate_grad_batches
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        return loss / self.trainer.accumulate_grad_batches
     ```
 
     ## Use instead
     ```python
-    return loss
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        return loss  # Lightning divides it
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A loss that is summed over the batch is told as advice: some models are meant to be trained with one.
     """
     seen = {event.how: event for event in accumulate.all(GradientsScaled)}
@@ -80,26 +86,26 @@ def _division(recording: Recording) -> Place | None:
 def gradient_clipping_works(train: Recording, clip: Recording) -> Iterator[Finding]:
     """The module's own configure_gradient_clipping clips gradients when the Trainer is asked to.
 
-    ## What it does
+    ## How it judges
     Trains with a small `gradient_clip_val`, and compares the norm of the gradients before and after the hook.
 
-    ## Why is this bad
+    ## Why it matters
     The hook takes the place of Lightning's clipping: `gradient_clip_val` has no effect, and nothing says so.
 
     ## Example
     ```python
     def configure_gradient_clipping(self, optimizer, gradient_clip_val, gradient_clip_algorithm):
-        self.log("clip", gradient_clip_val)
+        self.log("weight_norm", self.net.weight.norm())
     ```
 
     ## Use instead
     ```python
     def configure_gradient_clipping(self, optimizer, gradient_clip_val, gradient_clip_algorithm):
-        self.log("clip", gradient_clip_val)
+        self.log("weight_norm", self.net.weight.norm())
         self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A hook that speaks of clipping and did not clip in this run, because of a limit of its own, is believed.
     """
     calls = [event for event in clip.all(GradientsClipped) if event.before > 2 * event.limit]
@@ -137,29 +143,56 @@ def _clips(recording: Recording) -> bool:
 def turns_do_not_mix_gradients(recording: Recording) -> Iterator[Finding]:
     """In manual optimization, the turn of one optimizer leaves no gradients to the step of another.
 
-    ## What it does
+    ## How it judges
     Follows which parameters each backward pass gives gradients to, and which optimizer applies them.
 
-    ## Why is this bad
+    ## Why it matters
     Without `detach()` the loss of a discriminator is differentiated into the generator too; where nothing clears that,
     the generator's step adds it to its own gradient, and learns to help the discriminator.
 
     ## Example
     ```python
-    opt_g.zero_grad(); opt_d.zero_grad()
-    self.manual_backward(self.d_loss(self.generator(noise))); opt_d.step()
-    self.manual_backward(self.g_loss(noise)); opt_g.step()
+    # batch: float[4,8]
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator, self.critic = nn.Linear(8, 8), nn.Linear(8, 1)
+
+    def training_step(self, real, batch_idx):
+        opt_g, opt_c = self.optimizers()
+        fake = self.generator(torch.randn_like(real))
+        opt_g.zero_grad(), opt_c.zero_grad()
+        self.manual_backward((self.critic(fake) - self.critic(real)).mean())
+        opt_c.step()
+        self.manual_backward(-self.critic(self.generator(torch.randn_like(real))).mean())
+        opt_g.step()
+
+    def configure_optimizers(self):
+        return [torch.optim.SGD(net.parameters(), lr=0.1) for net in (self.generator, self.critic)]
     ```
 
     ## Use instead
     ```python
-    opt_d.zero_grad()
-    self.manual_backward(self.d_loss(self.generator(noise).detach())); opt_d.step()
-    opt_g.zero_grad()
-    self.manual_backward(self.g_loss(noise)); opt_g.step()
+    # batch: float[4,8]
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator, self.critic = nn.Linear(8, 8), nn.Linear(8, 1)
+
+    def training_step(self, real, batch_idx):
+        opt_g, opt_c = self.optimizers()
+        fake = self.generator(torch.randn_like(real)).detach()
+        opt_g.zero_grad(), opt_c.zero_grad()
+        self.manual_backward((self.critic(fake) - self.critic(real)).mean())
+        opt_c.step()
+        self.manual_backward(-self.critic(self.generator(torch.randn_like(real))).mean())
+        opt_g.step()
+
+    def configure_optimizers(self):
+        return [torch.optim.SGD(net.parameters(), lr=0.1) for net in (self.generator, self.critic)]
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Two losses that are meant to train one part together, stepped one after the other, look the same.
     """
     if recording.automatic or sum(facts.configured for facts in recording.optimizers) < 2:

@@ -44,27 +44,33 @@ def _hooks(recording: Recording) -> tuple[str, ...]:
 def every_hook_is_known(recording: Recording) -> Iterator[Finding]:
     """Every method that looks like a hook is one that Lightning calls.
 
-    ## What it does
+    ## How it judges
     Compares the methods of your class with the hooks of the installed Lightning: names that were removed, names that
     only callbacks have, and names that are spelt almost like a hook. A method that your own code names elsewhere, or
     that a base class of another library has, is taken for a helper.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning does not say that it never calls a method. What stands in it does not happen.
 
     ## Example
     ```python
+    def on_fit_start(self):
+        self.seen = 0
+
     def on_training_epoch_end(self):
-        self.history.append(self.total)
+        self.seen += 1
     ```
 
     ## Use instead
     ```python
+    def on_fit_start(self):
+        self.seen = 0
+
     def on_train_epoch_end(self):
-        self.history.append(self.total)
+        self.seen += 1
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A module for Lightning 1 and 2 that defines both the old hook and the new one is reported as advice. A method that
     only other files call is reported where its name resembles a hook; name it otherwise, or waive the check.
     """
@@ -150,29 +156,42 @@ def _says_nothing(recording: Recording, name: str) -> bool:
 def hook_signatures_fit(recording: Recording) -> Iterator[Finding]:
     """Every hook takes what Lightning gives it.
 
-    ## What it does
+    ## How it judges
     Compares the parameters of each overridden hook with those of the installed Lightning, also of hooks that the run
     did not reach.
 
-    ## Why is this bad
+    ## Why it matters
     The hook raises when it is first called: at the end of the first epoch, at the first checkpoint, in the test after
     days of training.
 
     ## Example
     ```python
+    def on_fit_start(self):
+        self.losses = []
+
+    def validation_step(self, batch, batch_idx):
+        self.losses.append(F.cross_entropy(self(batch[0]), batch[1]))
+
     def on_validation_epoch_end(self, outputs):
-        self.log("val_acc", torch.stack(outputs).mean())
+        self.log("val_loss", torch.stack(outputs).mean())
     ```
 
     ## Use instead
     ```python
+    def on_fit_start(self):
+        self.losses = []
+
+    def validation_step(self, batch, batch_idx):
+        self.losses.append(F.cross_entropy(self(batch[0]), batch[1]))
+
     def on_validation_epoch_end(self):
-        self.log("val_acc", torch.stack(self.outputs).mean())
-        self.outputs.clear()
+        self.log("val_loss", torch.stack(self.losses).mean())
+        self.losses.clear()
     ```
 
-    ## Known problems
-    The steps themselves are judged by running them.
+    ## Legitimate exceptions
+    A hook that takes `*args` fits, and so do parameters beyond Lightning's that have a default. The steps themselves
+    are judged by running them.
     """
     known = set(_hooks(recording))
     judged = [m for m in recording.all(MethodSeen) if m.base is not None and m.name in known and _is_hook(m.name)]
@@ -230,25 +249,30 @@ def _written(parameter: Parameter) -> str:
 def batches_are_not_skipped(recording: Recording) -> Iterator[Finding]:
     """`training_step` sees every batch of an epoch.
 
-    ## What it does
+    ## How it judges
     Counts the training steps of each epoch, where `on_train_batch_start` is overridden.
 
-    ## Why is this bad
+    ## Why it matters
     A hook that returns -1 ends the epoch: the batches that are left are not trained on, and validation is skipped.
 
     ## Example
     ```python
     def on_train_batch_start(self, batch, batch_idx):
-        return -1 if batch_idx > 2 else None
+        if batch_idx % 2:  # skip every other batch
+            return -1
     ```
 
     ## Use instead
     ```python
-    trainer = Trainer(limit_train_batches=3)
+    def training_step(self, batch, batch_idx):
+        if batch_idx % 2:
+            return None  # skips this batch alone
+        x, y = batch
+        return F.cross_entropy(self(x), y)
     ```
 
-    ## Known problems
-    Ending an epoch early is documented, and may be meant.
+    ## Legitimate exceptions
+    Ending an epoch early is documented, and may be meant: the finding is a warning.
     """
     place = recording.method_place("on_train_batch_start")
     if place is None:
@@ -273,11 +297,11 @@ def batches_are_not_skipped(recording: Recording) -> Iterator[Finding]:
 def trainer_api_is_current(recording: Recording) -> Iterator[Finding]:
     """What is read from `self.trainer` is there.
 
-    ## What it does
+    ## How it judges
     Looks up every name that a method of yours reads from `self.trainer` in the installed Lightning, also in methods
-    that the run did not reach. A method that asks first (`hasattr`, `try`) is left alone.
+    that the run did not reach.
 
-    ## Why is this bad
+    ## Why it matters
     The line raises AttributeError when it is first reached.
 
     ## Example
@@ -292,8 +316,9 @@ def trainer_api_is_current(recording: Recording) -> Iterator[Finding]:
         print(self.trainer.progress_bar_metrics)
     ```
 
-    ## Known problems
-    Attributes that your own code sets on the Trainer later are not known.
+    ## Legitimate exceptions
+    A method that asks first (`hasattr`, `try`) is left alone. Attributes that your own code sets on the Trainer later
+    are not known to the check.
     """
     _hooks(recording)
     for event in recording.all(TrainerNameMissing):
@@ -311,27 +336,34 @@ def trainer_api_is_current(recording: Recording) -> Iterator[Finding]:
 def one_lightning(recording: Recording) -> Iterator[Finding]:
     """Module and callbacks belong to one Lightning package.
 
-    ## What it does
+    ## How it judges
     Looks at the classes of the callbacks that take part in the run.
 
-    ## Why is this bad
+    ## Why it matters
     `lightning` and `pytorch_lightning` are separate code: to a Trainer of one, a checkpoint or early stopping callback
     of the other is none. Its state is not saved, and what is asked of such callbacks is not found.
 
     ## Example
     ```python
-    import lightning as L
     from pytorch_lightning.callbacks import EarlyStopping
+
+    class Classifier(Model):
+        def configure_callbacks(self):
+            return [EarlyStopping("train_loss")]
     ```
 
     ## Use instead
     ```python
-    import lightning as L
     from lightning.pytorch.callbacks import EarlyStopping
+
+    class Classifier(Model):
+        def configure_callbacks(self):
+            return [EarlyStopping("train_loss")]
     ```
 
-    ## Known problems
-    Only callbacks that the module brings are seen.
+    ## Legitimate exceptions
+    Both packages may be installed, and imported, as long as one of them makes the module, its callbacks and the
+    Trainer. Only callbacks that the module brings are seen.
     """
     _hooks(recording)
     strangers = sorted({event.name for event in recording.all(StrangerSeen)})

@@ -23,28 +23,40 @@ _LOOPS = {
 def outputs_are_cleared(recording: Recording) -> Iterator[Finding]:
     """What steps collect for the end of an epoch is empty, or zero, when the next epoch begins.
 
-    ## What it does
+    ## How it judges
     Compares the sizes of the module's lists and dicts as epochs begin and end, and reports those that only grow and
     that the hook at the end of the epoch reads as a whole; likewise numbers that steps add to and that the hook
     divides.
 
-    ## Why is this bad
+    ## Why it matters
     Each epoch's value holds all epochs before, and the sanity check; memory grows for as long as training lasts.
 
     ## Example
     ```python
+    def on_fit_start(self):
+        self.losses = []
+
+    def validation_step(self, batch, batch_idx):
+        self.losses.append(F.cross_entropy(self(batch[0]), batch[1]))
+
     def on_validation_epoch_end(self):
-        self.log("val_loss", torch.stack(self.outputs).mean())
+        self.log("val_loss", torch.stack(self.losses).mean())
     ```
 
     ## Use instead
     ```python
+    def on_fit_start(self):
+        self.losses = []
+
+    def validation_step(self, batch, batch_idx):
+        self.losses.append(F.cross_entropy(self(batch[0]), batch[1]))
+
     def on_validation_epoch_end(self):
-        self.log("val_loss", torch.stack(self.outputs).mean())
-        self.outputs.clear()
+        self.log("val_loss", torch.stack(self.losses).mean())
+        self.losses.clear()
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A history that no hook of the epoch's end reads, a slice of the newest entries, and a buffer that drops its oldest
     entries are left alone.
     """

@@ -23,24 +23,26 @@ _FEW = 5
 def loss_decreases_on_one_batch(train: Recording, overfit: Recording) -> Iterator[Finding]:
     """Two dozen steps on one batch lower its loss.
 
-    ## What it does
+    ## How it judges
     Trains twenty-four steps on one batch, and compares the losses of the first and of the last five steps.
 
-    ## Why is this bad
+    ## Why it matters
     A model that cannot learn one batch by heart will not learn a data set: the learning rate is far too small or too
     large, the gradient does not reach the layers that matter, or the loss has the wrong sign.
 
     ## Example
     ```python
-    return torch.optim.SGD(self.parameters(), lr=1e-7)
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=1e-7)
     ```
 
     ## Use instead
     ```python
-    return torch.optim.SGD(self.parameters(), lr=1e-2)
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     The loss of an adversarial or contrastive model, or with much noise or a long warm-up, need not fall: the check
     never fails. Manual optimization is not judged, since the loss that it returns may be any.
     """

@@ -25,29 +25,32 @@ from lightning_conformance.recording.model import LogCall, MetricReceived, Recor
 def train_loss_logged(recording: Recording) -> Iterator[Finding]:
     """The training loss reaches the logger, under the configured name.
 
-    ## What it does
+    ## How it judges
     Looks for `train_loss` (or the name that `--lightning-train-loss` gives) among the metrics that the
     logger received.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning logs no loss by itself: without `self.log` there is no curve, and nothing to monitor.
 
     ## Example
     ```python
     def training_step(self, batch, batch_idx):
-        return F.mse_loss(self(batch[0]), batch[1])
+        x, y = batch
+        return F.cross_entropy(self(x), y)
     ```
 
     ## Use instead
     ```python
     def training_step(self, batch, batch_idx):
-        loss = F.mse_loss(self(batch[0]), batch[1])
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
     ```
 
-    ## Known problems
-    A project with another convention sets its name once: `lightning_train_loss = train/loss`.
+    ## Legitimate exceptions
+    A project with another convention sets its name once: `train-loss = "train/loss"` under
+    `[tool.lightning-conformance]`.
     """
     if was_logged(recording):
         return
@@ -113,25 +116,33 @@ def _near_misses(recording: Recording) -> tuple[list[str], set[str]]:
 def train_loss_logged_once_per_epoch(recording: Recording) -> Iterator[Finding]:
     """Exactly one epoch value of the training loss reaches the logger in each epoch.
 
-    ## What it does
+    ## How it judges
     Counts what the logger received under the name, epoch by epoch: `train_loss`, or `train_loss_epoch` where
     both on_step and on_epoch are set.
 
-    ## Why is this bad
+    ## Why it matters
     In `training_step`, `self.log` defaults to `on_step=True, on_epoch=False`: what is logged, shown and monitored
     at the end of the epoch is the loss of the last batch.
 
     ## Example
     ```python
-    self.log("train_loss", loss)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss)
+        return loss
     ```
 
     ## Use instead
     ```python
-    self.log("train_loss", loss, on_step=False, on_epoch=True)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Curves by step are fine beside it: `on_step=True, on_epoch=True` logs both, under two names.
     """
     require_logged(recording)

@@ -25,24 +25,32 @@ _PLAIN_KINDS = ("tensor", "number", "metric")
 def logged_values_are_numbers(recording: Recording) -> Iterator[Finding]:
     """What is logged is one number.
 
-    ## What it does
+    ## How it judges
     Looks at what `self.log` is given: a string, None, an array, a tensor of several elements or a nested dict is
     refused; a tensor of integers is converted, with a warning.
 
-    ## Why is this bad
+    ## Why it matters
     The run stops where Lightning refuses the value, which may be in a batch that comes late.
 
     ## Example
     ```python
-    self.log("predictions", predictions)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        scores = self(x)
+        self.log("score", scores)
+        return F.cross_entropy(scores, y)
     ```
 
     ## Use instead
     ```python
-    self.log("mean_prediction", predictions.mean())
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        scores = self(x)
+        self.log("score", scores.mean())
+        return F.cross_entropy(scores, y)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     NumPy's scalars (`np.float32(1.0)`) are numbers; its arrays without a dimension are not.
     """
     failure, calls = recording.failure, list(recording.all(LogCall))
@@ -83,27 +91,27 @@ _UNMANAGED = r"trying to `self\.log\(\)` but (it is not managed|the loop's resul
 def logging_happens_where_it_counts(recording: Recording) -> Iterator[Finding]:
     """`self.log` is called where Lightning takes a value, and what is logged goes through it.
 
-    ## What it does
+    ## How it judges
     Reports calls in hooks that Lightning does not allow, calls in the constructor, whose values are dropped, and
     metrics that are written to the logger alone.
 
-    ## Why is this bad
+    ## Why it matters
     A call in `on_train_end` stops the run after the last epoch. What goes past `self.log` is in no
     `callback_metrics`: it cannot be monitored, averaged over an epoch, or gathered from several processes.
 
     ## Example
     ```python
     def on_train_end(self):
-        self.log("final_loss", self.best)
+        self.log("weight_norm", self.net.weight.norm())
     ```
 
     ## Use instead
     ```python
     def on_train_epoch_end(self):
-        self.log("best_loss", self.best)
+        self.log("weight_norm", self.net.weight.norm())
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Writing images or histograms to `self.logger.experiment` is no metric, and not looked at.
     """
     failure, calls = recording.failure, list(recording.all(LogCall))
@@ -159,10 +167,10 @@ def _past_self_log(recording: Recording, calls: list[LogCall]) -> Iterator[Findi
 def predict_step_logs_nothing(train: Recording, tools: Recording) -> Iterator[Finding]:
     """`predict_step` does not call `self.log`.
 
-    ## What it does
+    ## How it judges
     Predicts one training batch, where the module defines `predict_step`.
 
-    ## Why is this bad
+    ## Why it matters
     Prediction collects no results: `trainer.predict` stops at the call, long after training.
 
     ## Example
@@ -179,7 +187,7 @@ def predict_step_logs_nothing(train: Recording, tools: Recording) -> Iterator[Fi
         return self(batch[0])
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A prediction that stops for another reason, such as another form of batch, is inconclusive.
     """
     tried = next((t for t in tools.all(ToolTried) if t.tool == "predict"), None)
@@ -200,25 +208,41 @@ def predict_step_logs_nothing(train: Recording, tools: Recording) -> Iterator[Fi
 def step_metrics_reach_the_logger(recording: Recording) -> Iterator[Finding]:
     """An epoch has enough batches for what is logged by step.
 
-    ## What it does
+    ## How it judges
     Compares the number of batches of the module's own training loader with the Trainer's default of writing
     every 50th step.
 
-    ## Why is this bad
+    ## Why it matters
     With fewer batches than that, a metric that is logged by step only is hardly ever written.
 
     ## Example
     ```python
-    Trainer()  # 10 batches an epoch
+    def train_dataloader(self):
+        samples = [(torch.randn(8), index % 3) for index in range(80)]
+        return torch.utils.data.DataLoader(samples, batch_size=8)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss)
+        return loss
     ```
 
     ## Use instead
     ```python
-    Trainer(log_every_n_steps=1)
+    def train_dataloader(self):
+        samples = [(torch.randn(8), index % 3) for index in range(80)]
+        return torch.utils.data.DataLoader(samples, batch_size=8)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss, on_epoch=True)
+        return loss
     ```
 
-    ## Known problems
-    It is the Trainer's setting; the module only shows how few batches there are.
+    ## Legitimate exceptions
+    A Trainer with another `log_every_n_steps` writes them: how yours is made the check does not know.
     """
     loader = next(recording.all(OwnLoader), None)
     if loader is None:

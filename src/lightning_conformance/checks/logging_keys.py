@@ -16,29 +16,43 @@ from lightning_conformance.recording.model import Failure, LogCall, MetricReceiv
 def keys_are_not_shared(recording: Recording) -> Iterator[Finding]:
     """No key is logged by the training loop and by the validation loop alike, or twice for one epoch.
 
-    ## What it does
+    ## How it judges
     Compares the keys that the hooks of the two loops log, and counts what reaches the logger for an epoch.
 
-    ## Why is this bad
+    ## Why it matters
     Both values end up in one column, and a callback that monitors the key sees whichever was logged last.
 
     ## Example
     ```python
-    def _shared_step(self, batch):
-        loss = F.mse_loss(self(batch[0]), batch[1])
-        self.log("loss", loss)
+    def training_step(self, batch, batch_idx):
+        return self.shared_step(batch)
+
+    def validation_step(self, batch, batch_idx):
+        self.shared_step(batch)
+
+    def shared_step(self, batch):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("loss", loss, on_step=False, on_epoch=True)
         return loss
     ```
 
     ## Use instead
     ```python
-    def _shared_step(self, batch, stage):
-        loss = F.mse_loss(self(batch[0]), batch[1])
+    def training_step(self, batch, batch_idx):
+        return self.shared_step(batch, "train")
+
+    def validation_step(self, batch, batch_idx):
+        self.shared_step(batch, "val")
+
+    def shared_step(self, batch, stage):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
         self.log(f"{stage}_loss", loss, on_step=False, on_epoch=True)
         return loss
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     What is the same in both loops by nature (a learning rate, a temperature) is told by its values.
     """
     calls = require_log_calls(recording)
@@ -109,27 +123,34 @@ _INDEX = r"with the key `([^`]*)` but it should not contain information about `d
 def keys_are_not_forked(recording: Recording) -> Iterator[Finding]:
     """A key is logged in one way, and the suffixes `_step`, `_epoch` and `/dataloader_idx_` are left to Lightning.
 
-    ## What it does
+    ## How it judges
     Looks for a key that one hook logs with different arguments, for a suffix written by hand where Lightning adds
     the same one, and for code that reads a key by the name that it does not have.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning refuses the first. With on_step=True and on_epoch=True it logs `loss_step` and `loss_epoch`, and
     nothing under `loss`: what else is logged as `loss_epoch` falls into the same column.
 
     ## Example
     ```python
-    self.log("loss", loss, on_step=True, on_epoch=True)
-    self.trainer.logged_metrics["loss"]
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        self.log("train_loss", loss, prog_bar=True)
+        return loss
     ```
 
     ## Use instead
     ```python
-    self.log("loss", loss, on_step=True, on_epoch=True)
-    self.trainer.callback_metrics["loss"]  # at the end of the epoch
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss, prog_bar=True, on_step=False, on_epoch=True)
+        return loss
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Logging a key twice with the same arguments, as `forward` may, is fine.
     """
     crash = _crash(recording, recording.failure)

@@ -19,16 +19,21 @@ _OTHER_QUANTITY = "Another quantity than the loss that is minimized is logged un
 def train_loss_is_epoch_mean(recording: Recording) -> Iterator[Finding]:
     """The epoch's value is the mean of the losses of its steps, weighted by batch size.
 
-    ## What it does
+    ## How it judges
     Computes the mean of the losses that `training_step` returned, each weighted with the size of its batch,
     and compares it with what the logger received for the epoch.
 
-    ## Why is this bad
+    ## Why it matters
     The last batch's loss, a running sum or `trainer.logged_metrics` in a callback all look like an epoch's loss,
     and are not.
 
     ## Example
     ```python
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        self.last_loss = F.cross_entropy(self(x), y)
+        return self.last_loss
+
     def on_train_epoch_end(self):
         self.log("train_loss", self.last_loss)
     ```
@@ -36,12 +41,13 @@ def train_loss_is_epoch_mean(recording: Recording) -> Iterator[Finding]:
     ## Use instead
     ```python
     def training_step(self, batch, batch_idx):
-        loss = self.loss(batch)
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A mean that counts each batch the same is a warning: it differs only where the last batch is smaller.
     """
     require_logged(recording)

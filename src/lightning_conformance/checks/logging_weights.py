@@ -16,25 +16,43 @@ from lightning_conformance.recording.model import LogCall, Recording, WarningSee
 def batch_size_is_right(recording: Recording) -> Iterator[Finding]:
     """Lightning weighs logged values with the number of samples in the batch.
 
-    ## What it does
+    ## How it judges
     Compares the batch size that Lightning reads off a batch, where `self.log` is given none, with the true one.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning takes the first dimension of the first tensor. Where that is time, a node or a channel, each batch has
-    the same weight, and the mean of an epoch is off as soon as the last batch is smaller.
+    the same weight, and the mean of an epoch is off as soon as the last batch is smaller. In a batch that it cannot
+    look into it finds no tensor, and the run stops.
 
     ## Example
     ```python
-    x, y = batch  # x is [time, batch, features]
-    self.log("val_loss", loss)
+    from types import SimpleNamespace
+
+    class Named(Model):
+        def on_after_batch_transfer(self, batch, dataloader_idx):
+            return SimpleNamespace(x=batch[0], y=batch[1])
+
+        def training_step(self, batch, batch_idx):
+            loss = F.cross_entropy(self(batch.x), batch.y)
+            self.log("train_loss", loss, on_step=False, on_epoch=True)
+            return loss
     ```
 
     ## Use instead
     ```python
-    self.log("val_loss", loss, batch_size=x.size(1))
+    from types import SimpleNamespace
+
+    class Named(Model):
+        def on_after_batch_transfer(self, batch, dataloader_idx):
+            return SimpleNamespace(x=batch[0], y=batch[1])
+
+        def training_step(self, batch, batch_idx):
+            loss = F.cross_entropy(self(batch.x), batch.y)
+            self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.y))
+            return loss
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A batch_size that is given is taken as it is: tokens or nodes may be meant.
     """
     failure = recording.failure

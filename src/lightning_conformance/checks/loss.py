@@ -27,23 +27,27 @@ def loss_steps(recording: Recording) -> list[StepRan]:
 def loss_is_scalar(recording: Recording) -> Iterator[Finding]:
     """The loss has one element.
 
-    ## What it does
+    ## How it judges
     Looks at the shape of each loss that `training_step` returned, or that a manual backward pass was given.
 
-    ## Why is this bad
+    ## Why it matters
     A gradient can only be started from a single number; torch raises at the first backward pass.
 
     ## Example
     ```python
-    return F.cross_entropy(logits, y, reduction="none")
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y, reduction="none")
     ```
 
     ## Use instead
     ```python
-    return F.cross_entropy(logits, y)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A tensor of shape `(1,)` has one element and is fine.
     """
     for step in loss_steps(recording) if recording.automatic else ():
@@ -73,23 +77,27 @@ def _not_scalar(recording: Recording, shape: tuple[int, ...], what: str) -> Find
 def loss_is_finite(recording: Recording) -> Iterator[Finding]:
     """Every loss is a finite number.
 
-    ## What it does
+    ## How it judges
     Looks at each loss that was returned or differentiated for nan and infinity.
 
-    ## Why is this bad
+    ## Why it matters
     One nan makes every weight nan at the next step; Lightning checks nothing and trains on.
 
     ## Example
     ```python
-    loss = -torch.log(probability).mean()
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.nll_loss(torch.log(self(x)), y)
     ```
 
     ## Use instead
     ```python
-    loss = F.binary_cross_entropy_with_logits(logits, target)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.nll_loss(F.log_softmax(self(x), dim=-1), y)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     The loss of values that cannot occur in your data may rightly be undefined: give a batch with the right
     ranges (`--lightning-batch`).
     """
@@ -128,24 +136,29 @@ def _not_finite(recording: Recording, events: list[StepRan | BackwardRan], bad: 
 def loss_requires_grad(recording: Recording) -> Iterator[Finding]:
     """The loss is connected with the module's parameters.
 
-    ## What it does
+    ## How it judges
     Walks the graph of each returned loss down to its leaves: a parameter of the module must be among them.
 
-    ## Why is this bad
+    ## Why it matters
     A loss that was detached, converted with `.item()` or NumPy, or computed under `no_grad` cannot train
     anything. Wrapped again with `requires_grad=True` it even passes torch's own test, silently.
 
     ## Example
     ```python
-    return torch.tensor(loss.item(), requires_grad=True)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y).item()
+        return torch.tensor(loss, requires_grad=True)
     ```
 
     ## Use instead
     ```python
-    return loss
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A module without an optimizer (k-means, ...) needs no gradient: the check does not apply.
     """
     if not trains_by_gradient(recording):

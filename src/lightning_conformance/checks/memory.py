@@ -38,24 +38,38 @@ _ADVICE = {
 def graph_is_released(train: Recording, operations: Recording) -> Iterator[Finding]:
     """What a step's backward pass needs is let go when the step is over.
 
-    ## What it does
+    ## How it judges
     Counts the tensors that were saved for the backward pass of each step and are still there later, at the end of an
     epoch and at the end of the run.
 
-    ## Why is this bad
+    ## Why it matters
     All activations of a step stay in memory, step after step: a run that starts well ends with out of memory.
 
     ## Example
     ```python
-    self.features.append(self.encoder(x))
+    def on_train_start(self):
+        self.probabilities = []
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        scores = self(x)
+        self.probabilities.append(scores.softmax(dim=-1))
+        return F.cross_entropy(scores, y)
     ```
 
     ## Use instead
     ```python
-    self.features.append(self.encoder(x).detach())
+    def on_train_start(self):
+        self.probabilities = []
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        scores = self(x)
+        self.probabilities.append(scores.detach().softmax(dim=-1))
+        return F.cross_entropy(scores, y)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Graphs that a later backward pass of manual optimization consumes are no leak. A graph that one attribute keeps
     until the next batch replaces it is not counted.
     """
@@ -103,24 +117,30 @@ def _holder(train: Recording) -> tuple[str, Place | None]:
 def step_is_cheap(recording: Recording) -> Iterator[Finding]:
     """A training step does nothing slow that belongs elsewhere.
 
-    ## What it does
+    ## How it judges
     Counts calls inside `training_step`, and other hooks that run for each batch, that empty caches, collect garbage,
     write or read files, make a DataLoader, copy a module, wait, or print.
 
-    ## Why is this bad
+    ## Why it matters
     It is done for every batch; the device waits.
 
     ## Example
     ```python
-    torch.cuda.empty_cache()
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        torch.cuda.empty_cache()
+        return loss
     ```
 
     ## Use instead
     ```python
-    # nothing: memory that is free is used again
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A call in every hundredth batch may be right; what is called in fewer than half of the batches is not reported.
     """
     calls = list(recording.all(CostlyCall))

@@ -21,23 +21,41 @@ _LOOPS = {"train": "on_train_epoch_end", "validate": "on_validation_epoch_end"}
 def metric_objects_are_registered(recording: Recording) -> Iterator[Finding]:
     """Metric objects are attributes of the module, or stand in a ModuleList or ModuleDict.
 
-    ## What it does
+    ## How it judges
     Looks for metric objects of torchmetrics in plain lists and dicts.
 
-    ## Why is this bad
+    ## Why it matters
     The module does not know them: Lightning refuses to log them, they stay on the CPU, and nobody resets them.
 
     ## Example
     ```python
-    self.metrics = [Accuracy(task="binary"), F1Score(task="binary")]
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.metrics = [torchmetrics.Accuracy(task="multiclass", num_classes=3)]
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        for metric in self.metrics:
+            metric(self(x), y)
+            self.log("val_accuracy", metric)
     ```
 
     ## Use instead
     ```python
-    self.metrics = nn.ModuleList([Accuracy(task="binary"), F1Score(task="binary")])
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.metrics = nn.ModuleList([torchmetrics.Accuracy(task="multiclass", num_classes=3)])
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        for metric in self.metrics:
+            metric(self(x), y)
+            self.log("val_accuracy", metric)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A list that holds attributes once more is fine. So is one whose metrics the code moves itself: advice.
     """
     hidden, failure = list(recording.all(MetricHidden)), recording.failure
@@ -85,27 +103,43 @@ def _require_metrics(recording: Recording) -> list[MetricState]:
 def metrics_are_reset(recording: Recording) -> Iterator[Finding]:
     """A metric object starts each epoch anew, and is computed before it is reset.
 
-    ## What it does
+    ## How it judges
     Follows how often each metric object was updated since its last reset, as epochs begin and end.
 
-    ## Why is this bad
+    ## Why it matters
     A metric that is computed by hand and never reset holds all epochs, and the batches of the sanity check; one that
     is reset before it is computed gives nothing but its start value.
 
     ## Example
     ```python
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.accuracy = torchmetrics.Accuracy(task="multiclass", num_classes=3)
+
+    def validation_step(self, batch, batch_idx):
+        self.accuracy.update(self(batch[0]), batch[1])
+
     def on_validation_epoch_end(self):
-        self.log("val_acc", self.val_acc.compute())
+        self.log("val_accuracy", self.accuracy.compute())
     ```
 
     ## Use instead
     ```python
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.accuracy = torchmetrics.Accuracy(task="multiclass", num_classes=3)
+
+    def validation_step(self, batch, batch_idx):
+        self.accuracy.update(self(batch[0]), batch[1])
+
     def on_validation_epoch_end(self):
-        self.log("val_acc", self.val_acc.compute())
-        self.val_acc.reset()
+        self.log("val_accuracy", self.accuracy.compute())
+        self.accuracy.reset()
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     MaxMetric, MinMetric and running means are meant to remember. A SumMetric may count the whole run: name what it
     is logged as a total.
     """
@@ -192,25 +226,39 @@ def _computed_too_late(recording: Recording, states: list[MetricState]) -> Findi
 def metric_values_are_not_averaged(recording: Recording) -> Iterator[Finding]:
     """Metric objects are logged as objects where an epoch's value is wanted.
 
-    ## What it does
+    ## How it judges
     Where a step logs what a metric object returned for its batch, compares the epoch's value, which is the mean of
     those, with what the metric itself computes of the epoch.
 
-    ## Why is this bad
+    ## Why it matters
     The mean of the batches' F1, AUROC or recall is not that of the epoch.
 
     ## Example
     ```python
-    self.log("val_f1", self.f1(logits, y))
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.f1 = torchmetrics.F1Score(task="multiclass", num_classes=3, average="macro")
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_f1", self.f1(self(x), y))
     ```
 
     ## Use instead
     ```python
-    self.f1(logits, y)
-    self.log("val_f1", self.f1)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.f1 = torchmetrics.F1Score(task="multiclass", num_classes=3, average="macro")
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.f1(self(x), y)
+        self.log("val_f1", self.f1)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Where both agree, as for an accuracy over all samples, nothing is said.
     """
     states = _require_metrics(recording)

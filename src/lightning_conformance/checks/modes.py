@@ -20,25 +20,38 @@ _MODE_HOOKS = ("on_validation_model_train", "on_validation_model_eval")
 def modules_train_in_train_mode(recording: Recording) -> Iterator[Finding]:
     """Dropout and BatchNorm of what learns are in training mode in some training step of each epoch.
 
-    ## What it does
+    ## How it judges
     Notes in which mode each layer runs that behaves differently in the two modes, while gradients are computed.
 
-    ## Why is this bad
+    ## Why it matters
     `from_pretrained()` and `.eval()` leave a network in evaluation mode, and since 2.2 Lightning does not undo this
     when training begins: the network is fine-tuned without dropout and with old statistics. A mode that is not put
     back after validation, or after sampling, has the same effect from then on.
 
     ## Example
     ```python
-    self.bert = AutoModel.from_pretrained(name)  # in evaluation mode
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(8, 3), nn.Dropout())
+
+    def on_train_epoch_end(self):
+        self.eval()
+        self.print(self(torch.zeros(1, 8, device=self.device)))
     ```
 
     ## Use instead
     ```python
-    self.bert = AutoModel.from_pretrained(name).train()
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(8, 3), nn.Dropout())
+
+    def on_train_epoch_end(self):
+        self.eval()
+        self.print(self(torch.zeros(1, 8, device=self.device)))
+        self.train()
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     What is kept in evaluation mode on purpose is told by that: it is frozen, `train()` is overridden, or single
     layers (the BatchNorm layers alone) were switched. Lightning before 2.2 calls `train()` when a fit begins.
     """

@@ -25,26 +25,34 @@ _MISSING = (
 def monitored_keys_are_logged(recording: Recording) -> Iterator[Finding]:
     """What early stopping, checkpoints and schedulers of the module monitor is a metric of an epoch.
 
-    ## What it does
+    ## How it judges
     Looks at the monitors of the callbacks from `configure_callbacks` and of the schedulers, and at validation metrics
     that nothing could monitor.
 
-    ## Why is this bad
+    ## Why it matters
     The run stops at the end of its first epoch, which may be hours away; `fast_dev_run` leaves these callbacks out.
 
     ## Example
     ```python
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
+
     def configure_callbacks(self):
-        return [EarlyStopping(monitor="valid_loss")]
+        return [pl.callbacks.EarlyStopping(monitor="valid_loss")]
     ```
 
     ## Use instead
     ```python
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
+
     def configure_callbacks(self):
-        return [EarlyStopping(monitor="val_loss")]
+        return [pl.callbacks.EarlyStopping(monitor="val_loss")]
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Callbacks that are handed to the Trainer are not seen.
     """
     if crash := _crash(recording):

@@ -22,25 +22,31 @@ _ASSIGNED = r"property '(\w+)' of '\w+' object has no setter|can't set attribute
 def reserved_names_are_free(recording: Recording) -> Iterator[Finding]:
     """No attribute takes the name of a method or property of LightningModule.
 
-    ## What it does
+    ## How it judges
     Compares the names of the module's attributes with those of LightningModule: `log`, `device`, `hparams`,
     `optimizers`, `print`, `freeze`, ...
 
-    ## Why is this bad
+    ## Why it matters
     A property cannot be assigned; a method that is replaced by data fails where it is called next, in Lightning or in
     one's own code; a layer of a method's name cannot be reached.
 
     ## Example
     ```python
-    self.log = logging.getLogger(__name__)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.log = []
     ```
 
     ## Use instead
     ```python
-    self.text_log = logging.getLogger(__name__)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.history = []
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Functions in place of hooks and loaders in place of `val_dataloader` are customs that work.
     """
     failure = recording.failure

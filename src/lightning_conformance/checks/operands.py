@@ -33,25 +33,39 @@ def _require_steps(operations: Recording) -> None:
 def loss_shapes_match(train: Recording, operations: Recording) -> Iterator[Finding]:
     """Prediction and target of a loss have one shape.
 
-    ## What it does
+    ## How it judges
     Looks at the operands of each loss function, and of differences, products and comparisons that a step computes:
     `(n, 1)` beside `(n,)` is broadcast to `(n, n)`, so that each prediction meets the target of every sample.
 
-    ## Why is this bad
+    ## Why it matters
     The loss has its minimum where every prediction is the mean of the targets. torch warns for `mse_loss` and a few
     others, and says nothing for `((prediction - target) ** 2).mean()`.
 
     ## Example
     ```python
-    loss = F.mse_loss(self.net(x), y)  # (32, 1) and (32,)
+    # batch: float[B,8], float[B]
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 1)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.mse_loss(self(x), y)  # (B, 1) and (B,)
     ```
 
     ## Use instead
     ```python
-    loss = F.mse_loss(self.net(x).squeeze(-1), y)
+    # batch: float[B,8], float[B]
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 1)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.mse_loss(self(x).squeeze(-1), y)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Pairs that are meant (`a.unsqueeze(1) - b`, `a[:, None] - a`) are left alone. One target for several predictions
     is advice.
     """
@@ -85,26 +99,30 @@ def _broadcast(event: ShapesDiffered) -> Finding:
 def loss_takes_raw_scores(train: Recording, operations: Recording) -> Iterator[Finding]:
     """Each loss is given what it takes: raw scores, or probabilities, or their logarithms.
 
-    ## What it does
+    ## How it judges
     Follows what `cross_entropy`, `binary_cross_entropy_with_logits`, `nll_loss`, `kl_div`, `ctc_loss` and
     `log_softmax` are given back to the operation that made it.
 
-    ## Why is this bad
+    ## Why it matters
     `cross_entropy` applies a softmax itself. With two of them the scores stay between 0 and 1, the loss never comes
     near zero, gradients are small, and training is slow or stuck; nothing says so. The negative log likelihood of
     raw scores has no lower bound at all.
 
     ## Example
     ```python
-    loss = F.cross_entropy(logits.softmax(dim=-1), y)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x).softmax(dim=-1), y)
     ```
 
     ## Use instead
     ```python
-    loss = F.cross_entropy(logits, y)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     `log_softmax` before `cross_entropy` changes nothing but the time it takes: advice. Targets may be probabilities.
     """
     _require_steps(operations)
@@ -184,26 +202,31 @@ def _made_place(train: Recording, event: ScoresTaken) -> Place | None:
 def every_part_of_the_loss_has_a_graph(train: Recording, operations: Recording) -> Iterator[Finding]:
     """Each term of the loss that is computed from parameters sends them a gradient.
 
-    ## What it does
+    ## How it judges
     Looks at the terms that are added up to the loss: one that was computed from parameters that learn, and has lost
     its graph, is reported.
 
-    ## Why is this bad
+    ## Why it matters
     The term is part of the loss curve, and trains nothing.
 
     ## Example
     ```python
-    with torch.no_grad():
-        penalty = sum(w.norm() for w in self.net.parameters())
-    loss = F.mse_loss(prediction, y) + self.decay * penalty
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        with torch.no_grad():
+            penalty = self.net.weight.square().sum()
+        return F.cross_entropy(self(x), y) + 0.01 * penalty
     ```
 
     ## Use instead
     ```python
-    penalty = sum(w.norm() for w in self.net.parameters())
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        penalty = self.net.weight.square().sum()
+        return F.cross_entropy(self(x), y) + 0.01 * penalty
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A gradient that is stopped on purpose with `detach()` is advice. What becomes a Python number is not followed.
     """
     _require_steps(operations)

@@ -21,24 +21,31 @@ _OF_SCHEDULER = ("interval", "frequency", "reduce_on_plateau", "strict", "name")
 def optimizer_configuration_is_read(recording: Recording) -> Iterator[Finding]:
     """Lightning knows each key of what configure_optimizers returns.
 
-    ## What it does
+    ## How it judges
     Reads Lightning's warning about keys that it ignores.
 
-    ## Why is this bad
+    ## Why it matters
     A scheduler under another key than `lr_scheduler` is dropped; an `interval` beside the optimizer is not heeded.
 
     ## Example
     ```python
-    return {"optimizer": optimizer, "scheduler": scheduler}
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1)
+        return {"optimizer": optimizer, "scheduler": scheduler}
     ```
 
     ## Use instead
     ```python
-    return {"optimizer": optimizer, "lr_scheduler": scheduler}
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1)
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
     ```
 
-    ## Known problems
-    None.
+    ## Legitimate exceptions
+    A key of one's own beside the optimizer changes nothing: it is a warning, as is any that is unknown in the
+    scheduler's dict.
     """
     if "configure_optimizers" not in recording.methods:
         raise NotApplicable("the module's own classes configure no optimizer")

@@ -51,30 +51,43 @@ _AROUND_STEP = (
 def weights_update(recording: Recording) -> Iterator[Finding]:
     """The trainable parameters change over the run.
 
-    ## What it does
+    ## How it judges
     Compares the exact value of every parameter before and after the run, and says why those that get a gradient did
     not change: in no optimizer, never stepped, a gradient that was cleared, a learning rate of 0.
 
-    ## Why is this bad
+    ## Why it matters
     What does not change does not learn. Other layers make up for it, the loss still goes down a little, and nothing
     is said.
 
     ## Example
     ```python
-    opt.zero_grad()
-    self.manual_backward(loss)
-    opt.zero_grad()
-    opt.step()
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        loss = F.cross_entropy(self(batch[0]), batch[1])
+        self.manual_backward(loss)
+        self.optimizers().zero_grad()
+        self.optimizers().step()
     ```
 
     ## Use instead
     ```python
-    opt.zero_grad()
-    self.manual_backward(loss)
-    opt.step()
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        loss = F.cross_entropy(self(batch[0]), batch[1])
+        self.optimizers().zero_grad()
+        self.manual_backward(loss)
+        self.optimizers().step()
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Parameters that get no gradient while others learn are the business of `every_parameter_gets_a_gradient`.
     """
     finished = len(list(recording.all(BatchFacts)))

@@ -21,33 +21,44 @@ _ADAPTING = ("reset_running_stats",)
 def frozen_parameters_stay_frozen(recording: Recording) -> Iterator[Finding]:
     """What is frozen does not change, and what was meant to be frozen is.
 
-    ## What it does
+    ## How it judges
     Looks for parameters that require no gradient and that an optimizer moves all the same, for frozen normalization
     layers whose running statistics follow the training data, and for assignments that look like freezing and are not:
     `requires_grad = False` on a module, or a misspelt attribute on a parameter.
 
-    ## Why is this bad
+    ## Why it matters
     `requires_grad_(False)` freezes weights, not running statistics: BatchNorm in training mode goes on updating them,
     and the frozen features are no longer those of the pretrained network. An assignment to a module's `requires_grad`
     only makes a new attribute; everything is trained.
 
     ## Example
     ```python
-    self.backbone.requires_grad = False
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Linear(8, 16)
+        self.backbone.requires_grad = False
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(self.backbone(x).relu())
     ```
 
     ## Use instead
     ```python
-    self.backbone.requires_grad_(False)
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Linear(8, 16)
+        self.backbone.requires_grad_(False)
+        self.head = nn.Linear(16, 3)
 
-    def on_train_epoch_start(self):
-        self.backbone.eval()  # running statistics stay, too
+    def forward(self, x):
+        return self.head(self.backbone(x).relu())
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     An overridden `train()` that keeps the backbone in evaluation mode is not called before the first epoch since
-    Lightning 2.2: call `.eval()` in `__init__`, too. What is meant to
-    learn only the author knows: how much is frozen is told as advice.
+    Lightning 2.2: call `.eval()` in `__init__`, too. What is meant to learn only the author knows: how much is
+    frozen is told as advice, here of the right example, too.
     """
     layers = list(recording.all(LayerFacts))
     mistaken, moved = list(recording.all(FreezeWithoutEffect)), list(recording.all(FrozenMoved))

@@ -52,25 +52,37 @@ _CAUSES: dict[str, tuple[str, str]] = {
 def every_parameter_gets_a_gradient(recording: Recording) -> Iterator[Finding]:
     """Every trainable parameter gets a gradient in some step.
 
-    ## What it does
+    ## How it judges
     Gathers, over all backward passes of the run, which trainable parameters got a gradient other than zero, and says
     of the others whether their layer ran, and whether the loss reaches it.
 
-    ## Why is this bad
+    ## Why it matters
     A layer that is never used, or whose output is detached, does not learn. On one device nothing is said; with several
     processes the second batch is an error.
 
     ## Example
     ```python
-    features = self.encoder(x).detach()  # the encoder is trainable, and learns nothing
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(8, 16)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(self.encoder(x).relu().detach())
     ```
 
     ## Use instead
     ```python
-    features = self.encoder(x)  # or freeze it: self.encoder.requires_grad_(False)
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(8, 16)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(self.encoder(x).relu())
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A branch that other data would take gets no gradient here. One parameter of a layer whose others learn may have an
     exactly zero gradient for good reason (a bias before BatchNorm): that is advice.
     """

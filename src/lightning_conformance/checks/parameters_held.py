@@ -16,27 +16,44 @@ from lightning_conformance.recording.model import OptimizerStepped, ParameterFac
 def parameters_are_in_an_optimizer(recording: Recording) -> Iterator[Finding]:
     """Every parameter that gets a gradient is in an optimizer.
 
-    ## What it does
+    ## How it judges
     Compares the parameters that the loss reaches with those that the optimizers hold, while they are stepped.
 
-    ## Why is this bad
+    ## Why it matters
     The gradient is computed, and nothing is done with it. This happens to layers that are left out of the optimizer's
     list, that are created or replaced after it was made, that are unfrozen later, or of which it holds a copy.
 
     ## Example
     ```python
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(8, 16)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(self.encoder(x).relu())
+
     def configure_optimizers(self):
-        return torch.optim.Adam(self.head.parameters())  # the backbone is trainable, too
+        return torch.optim.SGD(self.head.parameters(), lr=0.1)
     ```
 
     ## Use instead
     ```python
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(8, 16)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(self.encoder(x).relu())
+
     def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters())
+        return torch.optim.SGD(self.parameters(), lr=0.1)
     ```
 
-    ## Known problems
-    To train a part of the module only, freeze the rest: `self.backbone.requires_grad_(False)`.
+    ## Legitimate exceptions
+    What the module steps by itself, and what changes all the same, is left alone. To train a part only, freeze the
+    rest: `self.backbone.requires_grad_(False)`.
     """
     if not recording.optimizers:
         raise NotApplicable("there is no optimizer")

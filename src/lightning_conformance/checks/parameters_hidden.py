@@ -23,28 +23,42 @@ _CONVERSIONS = ("to", "cuda", "cpu", "float", "half", "double", "bfloat16", "typ
 def parameters_are_registered(recording: Recording) -> Iterator[Finding]:
     """What the loss differentiates is a parameter of the module.
 
-    ## What it does
+    ## How it judges
     Follows the loss back to the tensors that it is computed from, and looks whether `named_parameters()` knows them.
     Reads where `nn.Parameter(...)` is converted before it is assigned.
 
-    ## Why is this bad
+    ## Why it matters
     Layers in a plain list or dict, tensors with `requires_grad=True` and parameters that went through `.to(...)` are no
     parameters: `self.parameters()` leaves them out of the optimizer, `state_dict()` out of the checkpoint, and they
     stay where they are when the module moves to a GPU.
 
     ## Example
     ```python
-    self.layers = [nn.Linear(8, 8) for _ in range(3)]
-    self.scale = nn.Parameter(torch.ones(8)).to(device)
+    def __init__(self):
+        super().__init__()
+        self.layers = [nn.Linear(8, 8), nn.Linear(8, 8)]
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x).relu()
+        return self.head(x)
     ```
 
     ## Use instead
     ```python
-    self.layers = nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
-    self.scale = nn.Parameter(torch.ones(8, device=device))
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 8)])
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x).relu()
+        return self.head(x)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A tensor that is made anew in each step (an adversarial input) is none of this, and a frozen teacher that is kept in
     a list on purpose is not differentiated. What an optimizer updates all the same is a warning.
     """

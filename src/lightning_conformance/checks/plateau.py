@@ -15,28 +15,42 @@ from lightning_conformance.recording.model import LogCall, Recording
 def plateau_heeds_validation(recording: Recording) -> Iterator[Finding]:
     """A scheduler that waits for a plateau of a validation metric works where validation is rare.
 
-    ## What it does
+    ## How it judges
     Looks for ReduceLROnPlateau with a metric that only validation logs, stepped each epoch.
 
-    ## Why is this bad
+    ## Why it matters
     With `Trainer(check_val_every_n_epoch=2)` the first epoch ends without the metric, and Lightning stops the run.
 
     ## Example
     ```python
-    {"scheduler": ReduceLROnPlateau(optimizer), "monitor": "val_loss"}
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        schedule = {"scheduler": plateau, "monitor": "val_loss"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
     ```
 
     ## Use instead
     ```python
-    {
-        "scheduler": ReduceLROnPlateau(optimizer),
-        "monitor": "val_loss",
-        "frequency": self.trainer.check_val_every_n_epoch,
-    }
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val_loss", F.cross_entropy(self(x), y))
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        schedule = {"scheduler": plateau, "monitor": "val_loss"}
+        schedule["frequency"] = self.trainer.check_val_every_n_epoch
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
     ```
 
-    ## Known problems
-    None.
+    ## Legitimate exceptions
+    Left alone are a metric that training logs, too, and a configuration that speaks of `frequency`, `strict` or
+    `check_val_every_n_epoch`: its author has thought of it.
     """
     waiting = [s for s in recording.all(SchedulerSeen) if s.known is not None and s.monitor]
     if not waiting:

@@ -16,23 +16,30 @@ from lightning_conformance.recording.model import OptimizerStepped, Recording
 def learning_rate_stays_sane(recording: Recording) -> Iterator[Finding]:
     """The learning rate is positive for most of each epoch, and a schedule does not let it grow without end.
 
-    ## What it does
-    Follows the learning rates of each optimizer step.
+    ## How it judges
+    Follows the learning rates of the optimizer steps: negative ones, epochs whose steps all have rate 0, and, where the
+    module reads `max_steps`, rates that grow with every step.
 
-    ## Why is this bad
+    ## Why it matters
     An epoch at rate 0 trains nothing; a negative rate climbs the loss.
 
     ## Example
     ```python
-    LambdaLR(optimizer, lambda epoch: min(1, epoch / 5))  # the first epoch has rate 0
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        warmup = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: min(1, epoch / 5))
+        return [optimizer], [warmup]
     ```
 
     ## Use instead
     ```python
-    LambdaLR(optimizer, lambda epoch: min(1, (epoch + 1) / 5))
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        warmup = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: min(1, (epoch + 1) / 5))
+        return [optimizer], [warmup]
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A warm-up by steps may have rate 0 in its first step.
     """
     steps = [s for s in recording.all(OptimizerStepped) if s.learning_rates]

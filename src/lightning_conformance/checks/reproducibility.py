@@ -26,26 +26,32 @@ def differing_losses(pairs: list[tuple[int, float, float]]) -> list[tuple[int, f
 def same_seed_same_losses(train: Recording, repeat: Recording) -> Iterator[Finding]:
     """Two runs from one seed see the same losses.
 
-    ## What it does
+    ## How it judges
     Trains twice, each time with Python's, NumPy's and torch's random numbers seeded alike, and compares the loss of
     every step.
 
-    ## Why is this bad
+    ## Why it matters
     A result that cannot be repeated cannot be compared: a better number may be luck.
 
     ## Example
     ```python
-    self.generator = torch.Generator()
-    self.generator.seed()
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        generator = torch.Generator()
+        generator.seed()
+        noise = torch.randn(x.shape, generator=generator)
+        return F.cross_entropy(self(x + 0.1 * noise), y)
     ```
 
     ## Use instead
     ```python
-    self.generator = torch.Generator()
-    self.generator.manual_seed(self.hparams.seed)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        noise = torch.randn_like(x)
+        return F.cross_entropy(self(x + 0.1 * noise), y)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Some operations add in an order that differs from run to run; differences within rounding are not reported.
     """
     pairs = loss_pairs(train, repeat)

@@ -22,30 +22,32 @@ def _require_automatic(recording: Recording) -> None:
 def loss_returned(recording: Recording) -> Iterator[Finding]:
     """`training_step` returns the loss.
 
-    ## What it does
+    ## How it judges
     Looks at what every call of `training_step` returned: in automatic optimization it must be a tensor,
     or a dict with the loss under the key `"loss"`.
 
-    ## Why is this bad
+    ## Why it matters
     Without a returned loss the closure still runs and the optimizer still steps, but no backward pass
     happens: nothing is learned, and Lightning gives one warning in the whole run.
 
     ## Example
     ```python
     def training_step(self, batch, batch_idx):
-        loss = F.cross_entropy(self(batch[0]), batch[1])
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
         self.log("train_loss", loss, on_step=False, on_epoch=True)
     ```
 
     ## Use instead
     ```python
     def training_step(self, batch, batch_idx):
-        loss = F.cross_entropy(self(batch[0]), batch[1])
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Returning None for *some* batches is a matter of `loss_is_returned_for_every_batch`.
     Manual optimization is judged by what it does, not by what it returns.
     """
@@ -65,25 +67,34 @@ def loss_returned(recording: Recording) -> Iterator[Finding]:
 def loss_is_returned_for_every_batch(recording: Recording) -> Iterator[Finding]:
     """No batch is left out of training by a step that returns nothing.
 
-    ## What it does
+    ## How it judges
     Counts the calls of `training_step` that returned None beside others that returned a loss.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning skips the update of such a batch. Where that is not meant (a branch without `return`), part of the data
     is never trained on; with several processes it raises an error.
 
     ## Example
     ```python
-    if batch_idx % 2 == 0:
-        return loss
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        if batch_idx % 2 == 0:
+            self.log("loss_now", loss)
+            return loss
     ```
 
     ## Use instead
     ```python
-    return loss
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        if batch_idx % 2 == 0:
+            self.log("loss_now", loss)
+        return loss
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     It is Lightning's documented way to skip a batch: advice.
     """
     _require_automatic(recording)
@@ -104,24 +115,30 @@ def loss_is_returned_for_every_batch(recording: Recording) -> Iterator[Finding]:
 def returned_dict_is_read(recording: Recording) -> Iterator[Finding]:
     """What `training_step` returns beside the loss is not meant for a logger.
 
-    ## What it does
+    ## How it judges
     Looks for dicts under the keys `log` and `progress_bar` in the dict that the step returns.
 
-    ## Why is this bad
+    ## Why it matters
     Lightning before 1.0 logged what stands under them; since then they are ignored, and nothing is logged.
 
     ## Example
     ```python
-    return {"loss": loss, "log": {"train_loss": loss}}
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        return {"loss": loss, "log": {"train_loss": loss}}
     ```
 
     ## Use instead
     ```python
-    self.log("train_loss", loss, on_step=False, on_epoch=True)
-    return loss
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Values that `self.log` gets as well are advice. A module that reads these keys itself, in a hook that takes
     `outputs`, is left alone; a callback of yours that does is not seen.
     """

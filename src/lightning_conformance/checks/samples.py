@@ -21,26 +21,42 @@ _ATTENTION = ("multi_head_attention_forward", "scaled_dot_product_attention", "t
 def samples_are_independent(train: Recording, ladder: Recording) -> Iterator[Finding]:
     """In evaluation mode the output for a sample does not depend on the other samples of the batch.
 
-    ## What it does
+    ## How it judges
     Runs `forward` (or the networks that the training step calls without it) twice in evaluation mode, on what the
     training step gives it: the second time one sample of the batch is another one. The outputs for the other samples
     must be the same.
 
-    ## Why is this bad
+    ## Why it matters
     A prediction then depends on what it is batched with; a recurrent layer without `batch_first=True` reads across
     the samples of the batch as if they were time.
 
     ## Example
     ```python
-    scores = self.attention(x).softmax(dim=0)
+    # batch: float[B,6,8], int[B]<3
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.GRU(8, 16)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        outputs, _ = self.rnn(x)
+        return self.head(outputs[:, -1])
     ```
 
     ## Use instead
     ```python
-    scores = self.attention(x).softmax(dim=-1)
+    # batch: float[B,6,8], int[B]<3
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.GRU(8, 16, batch_first=True)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        outputs, _ = self.rnn(x)
+        return self.head(outputs[:, -1])
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A batch that is one set or one graph is a sample of its own; `forward` may compare samples on purpose (contrastive
     losses). Leave the check out there: `--lightning-ignore=samples_are_independent`.
     """

@@ -27,29 +27,32 @@ _ESTIMATE = "self.trainer.estimated_stepping_batches  # known in configure_optim
 def scheduler_fits_the_run(train: Recording, horizons: Recording) -> Iterator[Finding]:
     """A scheduler counts what Lightning counts, epochs or steps, and knows how many there are.
 
-    ## What it does
+    ## How it judges
     Compares the numbers that a scheduler was made with in runs of several lengths: which follow the number of batches,
     and which are negative or infinite because the Trainer did not know them yet.
 
-    ## Why is this bad
+    ## Why it matters
     A schedule in steps that moves once an epoch (the default) hardly begins: warm-up never ends, the rate never decays.
 
     ## Example
     ```python
     def configure_optimizers(self):
-        optimizer = AdamW(self.parameters(), lr=1e-3)
-        return [optimizer], [CosineAnnealingLR(optimizer, T_max=self.trainer.estimated_stepping_batches)]
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        steps = self.trainer.estimated_stepping_batches
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        return [optimizer], [cosine]
     ```
 
     ## Use instead
     ```python
     def configure_optimizers(self):
-        optimizer = AdamW(self.parameters(), lr=1e-3)
-        scheduler = CosineAnnealingLR(optimizer, T_max=self.trainer.estimated_stepping_batches)
-        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        steps = self.trainer.estimated_stepping_batches
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        return [optimizer], [{"scheduler": cosine, "interval": "step"}]
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A fixed number of steps is told from one of epochs by its size and its name only.
     """
     schedulers = [s for s in train.all(SchedulerSeen) if s.known is not None]

@@ -18,28 +18,29 @@ _STEPS = re.compile(r"sched\w*(?:\[[^\]]*\])?\.step\w*\(|lr_schedulers\(|schedul
 def scheduler_is_stepped(recording: Recording) -> Iterator[Finding]:
     """Each scheduler that the module makes is stepped, by Lightning or by the module.
 
-    ## What it does
+    ## How it judges
     Notes every scheduler that is made for one of the Trainer's optimizers, and counts the calls of its `step`.
 
-    ## Why is this bad
+    ## Why it matters
     A scheduler that is not returned, or not stepped in manual optimization, leaves the learning rate as it is.
 
     ## Example
     ```python
     def configure_optimizers(self):
-        optimizer = SGD(self.parameters(), lr=0.1)
-        self.scheduler = StepLR(optimizer, 10)
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        self.scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=10)
         return optimizer
     ```
 
     ## Use instead
     ```python
     def configure_optimizers(self):
-        optimizer = SGD(self.parameters(), lr=0.1)
-        return [optimizer], [StepLR(optimizer, 10)]
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=10)
+        return [optimizer], [scheduler]
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A module that says somewhere that it steps its scheduler, and did not do so in this run, is believed.
     """
     schedulers = [s for s in recording.all(SchedulerSeen) if s.of_trainer and not s.part and s.steps is not None]

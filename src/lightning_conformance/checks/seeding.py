@@ -18,30 +18,33 @@ _ONCE = ("setup", "teardown", "configure_", "on_fit_", "on_train_start", "on_tra
 def global_rng_is_left_alone(recording: Recording) -> Iterator[Finding]:
     """No hook that runs again and again seeds a global random number generator.
 
-    ## What it does
+    ## How it judges
     Counts the calls of `torch.manual_seed`, `numpy.random.seed`, `random.seed` and `seed_everything` in hooks.
 
-    ## Why is this bad
+    ## Why it matters
     Each step draws the same dropout masks and the same noise, and the order of the samples repeats itself: the seed of
     training is overwritten.
 
     ## Example
     ```python
-    def validation_step(self, batch, batch_idx):
+    def training_step(self, batch, batch_idx):
+        x, y = batch
         torch.manual_seed(0)
-        noise = torch.randn_like(batch)
+        noise = torch.randn_like(x)
+        return F.cross_entropy(self(x + 0.1 * noise), y)
     ```
 
     ## Use instead
     ```python
-    def validation_step(self, batch, batch_idx):
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            noise = torch.randn_like(batch)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        noise = torch.randn_like(x)  # pl.seed_everything(0) stands before the Trainer
+        return F.cross_entropy(self(x + 0.1 * noise), y)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A state that is put back in the same hook, as `fork_rng` does, is fine. So is a `torch.Generator` of one's own.
+    Seeding in validation alone is a warning, with other seeds each time advice.
     """
     seen = [r for r in recording.all(Reseeded) if not r.restored and _repeats(r.at.hook)]
     for place in dict.fromkeys(r.place for r in seen):

@@ -23,25 +23,38 @@ _ADDING = ("append", "extend", "add", "update", "insert", "appendleft", "setdefa
 def loss_is_of_this_batch(recording: Recording) -> Iterator[Finding]:
     """The loss of a batch depends on this batch's graph alone.
 
-    ## What it does
+    ## How it judges
     Looks whether the loss of a batch reaches a graph that an attribute has kept from an earlier batch.
 
-    ## Why is this bad
+    ## Why it matters
     The backward pass of the earlier batch has freed its graph: the second batch raises an error. With
     `retain_graph=True` it runs, slower with every batch, until memory is used up.
 
     ## Example
     ```python
-    output, self.hidden = self.rnn(x, self.hidden)
+    def on_train_start(self):
+        self.smooth = 0.0
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.smooth = 0.9 * self.smooth + 0.1 * loss
+        return self.smooth
     ```
 
     ## Use instead
     ```python
-    output, hidden = self.rnn(x, self.hidden)
-    self.hidden = hidden.detach()
+    def on_train_start(self):
+        self.smooth = 0.0
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.smooth = 0.9 * self.smooth + 0.1 * loss.detach()
+        return loss
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Manual optimization may sum losses over several batches and differentiate them once; it is judged only where
     the run fails of it. A graph that is kept in another object than the module is not seen.
     """
@@ -132,27 +145,45 @@ def _with_dot(text: str) -> str:
 def containers_do_not_grow(recording: Recording, operations: Recording) -> Iterator[Finding]:
     """Nothing that the module keeps while it trains grows with every batch.
 
-    ## What it does
+    ## How it judges
     Looks at the lists, dicts and other containers among the module's attributes, and at tensors that have a graph,
     after each training batch. One that grows in every batch and is not emptied between epochs is reported: as an
     error where it holds outputs with their graphs, as a warning where it holds losses with theirs, as advice where it
     holds tensors alone or is emptied when the epoch ends.
 
-    ## Why is this bad
+    ## Why it matters
     A tensor with a graph keeps everything that was needed to compute it; a run of a million batches keeps a million
     of them, until memory is used up.
 
     ## Example
     ```python
-    self.losses.append(loss)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.scores = []
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        scores = self(x)
+        self.scores.append(scores)
+        return F.cross_entropy(scores, y)
     ```
 
     ## Use instead
     ```python
-    self.losses.append(loss.item())  # or .detach(), and self.losses.clear() in on_train_epoch_end
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.scores = []
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        scores = self(x)
+        self.scores.append(scores.max().item())
+        return F.cross_entropy(scores, y)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     A container that the code keeps short (`deque(maxlen=...)`, `pop`, a comparison of its length) is left alone. Plain
     numbers are, too. What grows in validation alone is a matter of its metric; what keeps activations is reported by
     `graph_is_released`.

@@ -27,24 +27,32 @@ def _tried(recording: Recording, tool: str, otherwise: str) -> ToolTried:
 def module_can_be_copied(train: Recording, tools: Recording) -> Iterator[Finding]:
     """A module that has been trained can be copied and pickled.
 
-    ## What it does
+    ## How it judges
     Calls `copy.deepcopy` and `pickle` on a module after two steps, and looks for the attribute that stands in the way.
 
-    ## Why is this bad
+    ## Why it matters
     Stochastic weight averaging, an averaged copy of the weights and the tuner copy the module; starting processes
     pickles it.
 
     ## Example
     ```python
-    self.last_loss = loss
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.last_loss = loss
+        return loss
     ```
 
     ## Use instead
     ```python
-    self.last_loss = loss.detach()
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.last_loss = loss.detach()
+        return loss
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     That a module cannot be pickled is advice: it matters where processes are spawned.
     """
     copied = _tried(tools, "deepcopy", "no copy was tried")
@@ -86,25 +94,27 @@ def _short(text: str) -> str:
 def forward_works_alone(train: Recording, tools: Recording) -> Iterator[Finding]:
     """`forward` works without a Trainer.
 
-    ## What it does
+    ## How it judges
     Calls the trained module in evaluation mode, detached from its Trainer, with what `training_step` gave it.
 
-    ## Why is this bad
+    ## Why it matters
     Serving, exporting and testing a model call it where there is no Trainer.
 
     ## Example
     ```python
     def forward(self, x):
-        if self.trainer.training: ...
+        scores = self.net(x)
+        return scores if self.trainer.training else scores.softmax(dim=-1)
     ```
 
     ## Use instead
     ```python
     def forward(self, x):
-        if self.training: ...
+        scores = self.net(x)
+        return scores if self.training else scores.softmax(dim=-1)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Other errors than those of a missing Trainer are advice: the call may not be the one that is meant.
     """
     alone = _tried(tools, "forward", "training_step does not call the module's own forward")
@@ -124,25 +134,29 @@ def forward_works_alone(train: Recording, tools: Recording) -> Iterator[Finding]
 def example_input_array_fits(train: Recording, tools: Recording) -> Iterator[Finding]:
     """`example_input_array` can be given to `forward`, and the module exported with it.
 
-    ## What it does
+    ## How it judges
     Makes Lightning's model summary, which runs the example through the module; then tries `torch.export`.
 
-    ## Why is this bad
+    ## Why it matters
     A Trainer makes the summary when fit starts, so that a wrong example stops the run.
 
     ## Example
     ```python
-    self.example_input_array = torch.zeros(2, 5)
-    self.net = nn.Linear(8, 2)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.example_input_array = torch.zeros(2, 5)
     ```
 
     ## Use instead
     ```python
-    self.example_input_array = torch.zeros(2, 8)
-    self.net = nn.Linear(8, 2)
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.example_input_array = torch.zeros(2, 8)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Not every module can be exported: that is advice, unless the file exports it.
     """
     example = _tried(tools, "example", "the module sets no example_input_array")
@@ -169,25 +183,39 @@ def example_input_array_fits(train: Recording, tools: Recording) -> Iterator[Fin
 def cli_can_build_it(train: Recording, tools: Recording) -> Iterator[Finding]:
     """LightningCLI can build the module from what can be written in a file.
 
-    ## What it does
+    ## How it judges
     Makes jsonargparse's parser of the constructor, as LightningCLI does, and builds the module with it.
 
-    ## Why is this bad
+    ## Why it matters
     An argument without annotation is handed over as it was written: a dict in place of a namespace or a network.
 
     ## Example
     ```python
-    def __init__(self, backbone, **kwargs):
-        self.hidden = kwargs["hidden"]
+    from lightning.pytorch.cli import LightningCLI
+
+    class Classifier(Model):
+        def __init__(self, hparams):
+            super().__init__()
+            self.net = nn.Linear(8, hparams.classes)
+
+    if __name__ == "__main__":
+        LightningCLI(Classifier)
     ```
 
     ## Use instead
     ```python
-    def __init__(self, backbone: nn.Module, hidden: int = 64):
-        self.hidden = hidden
+    from lightning.pytorch.cli import LightningCLI
+
+    class Classifier(Model):
+        def __init__(self, classes: int = 3):
+            super().__init__()
+            self.net = nn.Linear(8, classes)
+
+    if __name__ == "__main__":
+        LightningCLI(Classifier)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Advice, unless the module's own file uses LightningCLI.
     """
     built = _tried(tools, "cli", "the target is no class, or its arguments were guessed")
@@ -210,26 +238,36 @@ def cli_can_build_it(train: Recording, tools: Recording) -> Iterator[Finding]:
 def learning_rate_is_used(train: Recording, tools: Recording) -> Iterator[Finding]:
     """`configure_optimizers` uses the learning rate that the module has.
 
-    ## What it does
+    ## How it judges
     Sets `self.lr` or `self.learning_rate` (or the hyperparameter) to another value, as the learning rate finder does,
     and compares the optimizers and schedulers that come of it.
 
-    ## Why is this bad
+    ## Why it matters
     The finder tries a hundred rates without effect, and a sweep over the hyperparameter shows noise.
 
     ## Example
     ```python
+    def __init__(self, lr=0.01):
+        super().__init__()
+        self.lr = lr
+        self.net = nn.Linear(8, 3)
+
     def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters(), lr=1e-3)  # and self.lr is there
+        return torch.optim.SGD(self.parameters(), lr=0.1)
     ```
 
     ## Use instead
     ```python
+    def __init__(self, lr=0.01):
+        super().__init__()
+        self.lr = lr
+        self.net = nn.Linear(8, 3)
+
     def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters(), lr=self.lr)
+        return torch.optim.SGD(self.parameters(), lr=self.lr)
     ```
 
-    ## Known problems
+    ## Legitimate exceptions
     Where another method reads the rate, or the constructor made the optimizer with it, it has an effect: advice.
     """
     tried = list(tools.all(LearningRateTried))

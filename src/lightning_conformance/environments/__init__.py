@@ -59,6 +59,11 @@ def reference(chosen: Iterable[Environment]) -> Environment | None:
     return next((e for e in chosen if e.ordinary), None)
 
 
+def judging(family: str) -> list[str]:
+    """Names of the environments in which checks of a family are judged."""
+    return [e.name for e in ENVIRONMENTS.values() if e.judges(family)]
+
+
 def environments_text() -> str:
     """A line for each environment: name, whether it is there, what it is; imports torch."""
     rows = [(e.name, e.unavailable(), e.summary) for e in ENVIRONMENTS.values()]
@@ -79,6 +84,7 @@ __all__ = [
     "Virtual",
     "check_names",
     "environments_text",
+    "judging",
     "reference",
     "select",
 ]

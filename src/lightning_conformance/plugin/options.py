@@ -91,7 +91,7 @@ def _add_report_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--lightning-explain",
         metavar="CHECK",
-        help="Explain a check: what it does, why, and what to write instead; then exit.",
+        help="Explain a check: how it judges, why, what to write instead, and how to waive it; then exit.",
     )
     group.addoption("--lightning-list-checks", action="store_true", help="List the checks; then exit.")
 

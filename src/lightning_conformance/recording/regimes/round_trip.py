@@ -37,7 +37,7 @@ def record(setup: Setup, blank: Recording) -> Recording:
                 run.trainer.save_checkpoint(path)
         except Exception as error:
             return replace(blank, tape=(CheckpointSaved(_AT, _failure(error, run.module)),))
-        saved = _saved(run.module)
+        saved = _saved(run.module, path)
         return replace(blank, tape=(saved, *_Loading(short, run.module, path, where).events()))
 
 
@@ -45,8 +45,12 @@ def _failure(error: Exception, module: Any) -> Failure:
     return failure_of(error, stage="checkpoint", at=_AT, places=Places(source_files(module)))
 
 
-def _saved(module: Any) -> CheckpointSaved:
-    state = module.state_dict()
+def _saved(module: Any, path: Path) -> CheckpointSaved:
+    try:
+        # Not the module's own: on_save_checkpoint may leave entries out.
+        state = _read(path)["state_dict"]
+    except Exception:
+        state = module.state_dict()
     frozen = {name: p for name, p in module.named_parameters() if not p.requires_grad and name in state}
     hyperparameters = dict(getattr(module, "hparams", None) or {})
     return CheckpointSaved(
@@ -111,7 +115,7 @@ class _Loading:
 
     def _built(self) -> Any:
         module = self.setup.build()
-        checkpoint = torch.load(self.path, weights_only=False, map_location="cpu")
+        checkpoint = _read(self.path)
         module.on_load_checkpoint(checkpoint)
         module.load_state_dict(checkpoint["state_dict"], strict=getattr(module, "strict_loading", True))
         return module
@@ -138,6 +142,10 @@ class _Loading:
 
 def _print(value: Any) -> Any:
     return fingerprint(value) if isinstance(value, torch.Tensor) else repr(value)
+
+
+def _read(path: Path) -> Any:
+    return torch.load(path, weights_only=False, map_location="cpu")
 
 
 def _load(cls: Any, path: Path, **more: Any) -> Any:

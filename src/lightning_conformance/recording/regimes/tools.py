@@ -78,7 +78,7 @@ class _Tools:
         if example is not None:
             summary = self.setup.package.model_summary
             fits = self._tried("example", lambda: summary(self.module, max_depth=1))
-            fits = replace(fits, attribute="example_input_array", place=fits.place or self._example_place())
+            fits = replace(fits, attribute="example_input_array", place=self._example_place() or fits.place)
             yield fits
             if not fits.error and not isinstance(example, dict):
                 arguments = example if isinstance(example, tuple) else (example,)

@@ -31,7 +31,8 @@ def arguments_kept(setup: Setup) -> Iterator[dict[str, Any]]:
     def keep(original: Any, module: Any, *args: Any, **kwargs: Any) -> Any:
         if type(module) is cls and not kept:
             given = signature.bind(*args, **kwargs).arguments
-            kept.update({**given, **given.pop(_variadic(signature), {})})
+            more = given.pop(_variadic(signature), {})
+            kept.update({**given, **more})
         return original(module, *args, **kwargs)
 
     with wrapped(cls, "__init__", keep):
