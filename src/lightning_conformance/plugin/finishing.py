@@ -20,10 +20,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if state is None or is_worker(config) or terminal is None or config.option.collectonly:
         return
-    for reports in terminal.stats.values():
-        for report in reports:
-            if isinstance(report, pytest.TestReport):
-                gather(config, report)
+    reported = (report for reports in terminal.stats.values() for report in reports)
+    gather(state, (report for report in reported if isinstance(report, pytest.TestReport)))
     told, all_written = write_reports(config)
     state.written = [*settle_baseline(config), *told]
     if state.settings.freeze:
