@@ -23,18 +23,22 @@ torch.set_num_threads(1)
 
 pytest_plugins = ["pytester"]
 
-# What these try depends little on the version of Lightning: the newest runs them, the others do not.
-SEARCHES = re.compile(
+# What these try depends little on the release of Lightning: the newest runs them, the others do not.
+NEWEST = re.compile(
     r"test_(inference\w*|guessing|hostile|annotations|python_versions|batch_\w+|benchmark_\w+|docs|naming|freeze"
     r"|infer_cache|configuration|expected_failures|reports|versions|decorator|target|bad_input|output"
     r"|fault_suite|environment_errors|packaging)\.py$"
 )
+# What every release must be seen to do.
+RELEASES = re.compile(r"test_(check_module|examples|fixtures|main_job|recording|suites_of_modules)\.py$")
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if SEARCHES.search(item.path.name) or "zero_configuration" in item.name:
-            item.add_marker("search")
+        if NEWEST.search(item.path.name) or "zero_configuration" in item.name:
+            item.add_marker("newest")
+        elif RELEASES.search(item.path.name):
+            item.add_marker("releases")
         if item.name.startswith("test_legitimate_module"):
             item.add_marker("legitimate")
 

@@ -15,7 +15,6 @@ OF_DEVICES = [check.name for check in CHECKS.values() if check.family == "device
 
 # What the fault looks like without a batch, where that is not what it looks like with one.
 NOT_WITHOUT_BATCH = {
-    "LossAtRandomTimes": "a batch whose length is asked before anything else is taken for a tuple",
     "OutOfTheStep": "the search finds no batch: sizes that only arithmetic ties together",
     "RunningState": "the search finds no batch: the state takes its shape from the first batch",
     "MadeOnTheDevice": "the search finds no batch: lengths that are sizes of another tensor",

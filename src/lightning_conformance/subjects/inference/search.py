@@ -177,7 +177,8 @@ class Search:
         same = self._errors.setdefault(_signature(error), set())
         same.add(outcome.draft)
         if not outcome.trace.used and not outcome.trace.last_shape and outcome.draft.kind != "unknown":
-            return not isinstance(error, (TypeError, *ABOUT_VALUES))
+            # A container was asked for what another kind of batch has.
+            return not isinstance(error, (TypeError, AttributeError, *ABOUT_VALUES))
         if stop is not None and stop.error is error:
             return len(same) >= SAME_ERROR_LIMIT
         is_about_batch = isinstance(error, ABOUT_VALUES) or bool(CONTAINER.search(str(error)))
