@@ -165,7 +165,7 @@ def table_lines(table: Table, releases: Sequence[str]) -> Iterator[str]:
             name = ", ".join(checks) if len(checks) <= _FEW else f"{len(checks)} others"
             told[name] = dict(zip(releases, outcomes, strict=True))
         yield f"{subject} :: {environment}"
-        yield from _rows(told, f"{len(same)} others" if same else "", releases)
+        yield from _rows(told, f"{len(same)} {'others' if told else 'checks'}" if same else "", releases)
 
 
 def _rows(told: Mapping[str, Mapping[str, str]], same: str, releases: Sequence[str]) -> Iterator[str]:

@@ -96,8 +96,9 @@ def _arguments(text: str) -> str:
     return ", ".join(f"{key}={json.dumps(value)}" for key, value in given.items()) if isinstance(given, dict) else text
 
 
-def _few(words: list[Any]) -> str:
-    told = ", ".join(map(str, words[:_FEW]))
+def _few(values: list[Any]) -> str:
+    words = [word.strip() for value in values for word in str(value).split(",")]
+    told = ", ".join(words[:_FEW])
     return told if len(words) <= _FEW else f"{told} and {len(words) - _FEW} more"
 
 

@@ -53,8 +53,6 @@ def read_settings(config: pytest.Config, only: tuple[str, ...] = ()) -> Settings
     Raises:
         UsageError: A word that cannot be meant.
     """
-    from lightning_conformance.environments import check_names
-
     table = read_table(config.rootpath)
     given = _Given(config, table)
     defaults, for_all = list(_table_words(table)), _before_modules(config)
@@ -76,7 +74,7 @@ def read_settings(config: pytest.Config, only: tuple[str, ...] = ()) -> Settings
         raise UsageError("--lightning-update-baseline is given, and no --lightning-baseline=FILE.")
     return Settings(
         requests,
-        tuple(check_names(words_of(given("environment")))),
+        _environments(words_of(given("environment"))),
         seconds("--lightning-timeout", str(given("timeout"))),
         strict,
         only,
@@ -130,6 +128,15 @@ class _Given:
 
 def _ini_name(config: pytest.Config) -> str:
     return config.inipath.name if config.inipath is not None else TYPED
+
+
+def _environments(words: list[str]) -> tuple[str, ...]:
+    # A run without the kit should not pay for the names of environments.
+    if words == [INI_DEFAULTS["lightning_environment"]]:
+        return tuple(words)
+    from lightning_conformance.environments import check_names
+
+    return tuple(check_names(words))
 
 
 def _severity(word: str) -> str:
@@ -216,11 +223,11 @@ def _read_requests(config: pytest.Config, table: Mapping[str, Any], said: Mappin
 
 def _requests(words: Iterable[Word], base: Path, origin: str, levels: Sequence[Level]) -> list[Request]:
     """A request for each module among the words, with what the levels say of all; what stands behind it wins."""
-    from lightning_conformance.subjects.target import parse_target
-
     requests: list[tuple[Request, list[Word]]] = []
     for word, value in words:
         if word == "module":
+            from lightning_conformance.subjects.target import parse_target
+
             requests.append((Request(parse_target(value, base)), []))
         else:
             requests[-1][1].append((word, value))

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from lightning_conformance.plugin.next_steps import next_steps
-from lightning_conformance.plugin.reports import annotation_lines
 from lightning_conformance.plugin.state import State, state_of
 from lightning_conformance.reporting.outcomes import OUTCOMES, outcome_of
 
@@ -26,6 +24,9 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
     found = list(state.reports.values())
     if not found and not state.written:
         return
+    from lightning_conformance.plugin.next_steps import next_steps
+    from lightning_conformance.plugin.reports import annotation_lines
+
     write = terminalreporter.write_line
     # Where no failure was shown, the line of progress is still open.
     terminalreporter.ensure_newline()
