@@ -5,9 +5,9 @@ Run it where the kit is installed, in the folder of the project::
     python -m benchmarks.startup              # 15 pairs of runs
     python -m benchmarks.startup --pairs 40   # measure oftener
 
-Both run one empty test in a fresh process, in turns, and each pair begins with the other one. The ratio is the median
-of the ratios of the pairs: what else the machine does meets both. The seconds are those of the processor. As a yardstick for it, the run without the plugin is
-measured twice in each pair.
+Both run one empty test in a fresh process, in turns, and each pair begins with the other one. The seconds are those of
+the processor, the ratio is the median of the ratios of the pairs: what else the machine does meets both. As a
+yardstick, the run without the plugin is measured twice in each pair.
 """
 
 from __future__ import annotations
