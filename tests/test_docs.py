@@ -13,10 +13,12 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+import yaml
+from conftest import BATCH
 from outcomes import on_cpu
 
 from lightning_conformance.checks import CHECKS, all_checks, judge
-from lightning_conformance.lightning_api import NEWEST_VERIFIED, OLDEST_VERIFIED
+from lightning_conformance.lightning_api import NEWEST_VERIFIED, OLDEST_VERIFIED, LightningPackage
 from lightning_conformance.recording.model import Recording
 from lightning_conformance.reporting.catalogue import explanation
 
@@ -42,6 +44,11 @@ def command_lines(text):
     # A closing fence looks like an opening one: every second part is a block.
     parts = re.split(r"^```", text, flags=re.MULTILINE)[1::2]
     return [line for part in parts if part.startswith("\n") for line in part.splitlines()]
+
+
+def plain_blocks(text):
+    """The blocks without a language."""
+    return [part[1:] for part in re.split(r"^```", text, flags=re.MULTILINE)[1::2] if part.startswith("\n")]
 
 
 def pytest_arguments(text):
@@ -238,6 +245,112 @@ def test_the_configuration_shown_is_valid(tmp_path):
     [block] = blocks(text_of(ROOT / "docs" / "configuration.md"), "toml")
     (tmp_path / "pyproject.toml").write_text(block, "utf-8")
     assert len(read_table(tmp_path)["modules"]) == 2
+
+
+def test_every_option_has_a_key_or_is_asked_once():
+    from lightning_conformance.plugin.tables import GLOBAL_KEYS, MODULE_KEYS
+
+    source = "".join(text_of(PACKAGE / "plugin" / name) for name in ("options.py", "module_options.py"))
+    options = set(re.findall(r'"--lightning-([a-z-]+)"', source))
+    page = text_of(ROOT / "docs" / "configuration.md")
+    once = set(re.findall(r"`--lightning-([a-z-]+)`", page.partition("has no key:")[2].partition("\n\n")[0]))
+    other_names = {"module": "modules", "no-guess": "guess"}
+    assert once < options
+    assert {other_names.get(name, name) for name in options - once} <= {*GLOBAL_KEYS, *MODULE_KEYS}
+    assert not once & {*GLOBAL_KEYS, *MODULE_KEYS}
+
+
+def test_the_header_that_configuration_shows_is_that_of_a_snapshot():
+    (shown,) = [b for b in plain_blocks(text_of(ROOT / "docs" / "configuration.md")) if "settings: " in b]
+    snapshot = text_of(ROOT / "tests" / "snapshots" / "expected.txt")
+    assert snapshot.startswith(re.sub(r"\d+\.\d+\.\d+", "VERSION", shown))
+
+
+# The version table.
+
+
+def version_table():
+    """The command's words, and the cells of the table that it prints: by target, by check, by release."""
+    page = text_of(ROOT / "docs" / "ci.md")
+    (command,) = [line for line in command_lines(page) if line.startswith("python -m lightning_conformance")]
+    (block,) = [b for b in plain_blocks(page) if b.startswith("examples/")]
+    table, releases = {}, []
+    for line in block.splitlines():
+        if not line.startswith(" "):
+            rows = table.setdefault(line.partition(" :: ")[0], {})
+        elif line.startswith("  Lightning"):
+            releases = line.split()[1:]
+        elif " others " not in line and " checks " not in line:
+            check, *cells = line.split()
+            rows[check] = dict(zip(releases, cells, strict=True))
+    return shlex.split(command)[3:], table
+
+
+def test_the_command_of_the_version_table_names_what_it_shows():
+    from lightning_conformance.versions import _parser, _split
+
+    own, given = _split(version_table()[0])
+    table = version_table()[1]
+    targets = [word.partition("=")[2] for word in given if word.startswith("--lightning-module=")]
+    assert targets == list(table)
+    releases = _parser().parse_args(own).lightning.split(",")
+    assert all(list(cells) == releases for rows in table.values() for cells in rows.values())
+
+
+@pytest.mark.parametrize("target", list(version_table()[1]))
+def test_the_version_table_is_true_of_this_release(target, items, kit, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    release = ".".join(LightningPackage("pytorch_lightning").version.split(".")[:2])
+    rows = version_table()[1][target]
+    if rows and release not in next(iter(rows.values())):
+        pytest.skip(f"the table has no column for {release}")
+    found = items(kit.run(f"--lightning-module={target}", "examples", batch=""))
+    failed = {name.rpartition("::")[2] for name, outcome in found.items() if outcome == "failed"}
+    assert failed == {check for check, cells in rows.items() if cells[release] == "FAIL"}
+
+
+# In continuous integration.
+
+
+def ci_commands():
+    """The shell commands of the workflows that the page shows."""
+    for block in blocks(text_of(ROOT / "docs" / "ci.md"), "yaml"):
+        data = yaml.safe_load(block)
+        job = data["jobs"]["conformance"] if "jobs" in data else data["conformance"]
+        yield job, [step["run"] for step in job.get("steps", []) if "run" in step] or job["script"]
+
+
+@pytest.mark.parametrize(("job", "commands"), list(ci_commands()), ids=["github", "gitlab"])
+def test_the_workflows_shown_run_and_leave_what_they_hand_on(job, commands, kit, items):
+    kit.write(
+        "pyproject.toml",
+        f'[tool.lightning-conformance]\nmodules = [{{ target = "model.py:Model", batch = "{BATCH}" }}]',
+    )
+    (words,) = [shlex.split(command)[1:] for command in commands if command.startswith("pytest ")]
+    assert words[words.index("-n") + 1] == "2"
+    result = kit.run(*words, "-n0", "--lightning-select=loss_returned")
+    assert items(result) == {"model.py:Model::cpu::loss_returned": "passed"}
+    used = set(re.findall(r"\b(?:report|junit)\.\w+", f"{job} {commands}"))
+    assert len(used) == 2
+    assert [name for name in used if not (kit.path / name).exists()] == []
+
+
+# Adopting.
+
+
+def test_what_adopting_shows_happens(kit, said, monkeypatch):
+    page = text_of(ROOT / "docs" / "adopting.md")
+    (command,) = pytest_arguments(page)
+    silent = "class Regressor(Model):\n    def training_step(self, batch, batch_idx):\n        pass\n"
+    kit.module(silent, name="src/model.py")
+    select = ["--lightning-select=loss_returned", "-n0"]
+    assert kit.run(*command, *select).ret == 1
+    assert kit.run(*command, *select).ret == 0
+    kit.module("class Regressor(Model):\n    pass\n", name="src/model.py")
+    printed = said(kit.run(*command, *select)).splitlines()
+    shown = [line for line in command_lines(page) if line.startswith("  ")]
+    assert len(shown) == 2
+    assert [line for line in printed if line.startswith(("  gone", "  baseline"))] == shown
 
 
 def test_usage_documents_every_fixture():

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -135,6 +136,56 @@ def test_the_workflows_run_what_is_shown_here():
     assert [file for file in written if file.endswith((".md", ".sarif")) and file not in steps] == []
     hooks = yaml.safe_load((DOWNSTREAM / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]["hooks"]
     assert hooks[0]["entry"] == "pytest -q -m lightning_conformance"
+
+
+def commands():
+    """Each shell command of the workflows and of the hook, with the words that stand for the matrix filled in."""
+    actions = yaml.safe_load((DOWNSTREAM / ".github" / "workflows" / "ci.yml").read_text("utf-8"))["jobs"]["tests"]
+    gitlab = yaml.safe_load((DOWNSTREAM / ".gitlab-ci.yml").read_text("utf-8"))["tests"]
+    hook = yaml.safe_load((DOWNSTREAM / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]["hooks"][0]
+    runs = [step["run"] for step in actions["steps"] if "run" in step]
+    for release in actions["strategy"]["matrix"]["lightning"]:
+        yield from (run.replace("${{ matrix.lightning }}", release) for run in runs)
+    for release in gitlab["parallel"]["matrix"][0]["LIGHTNING"]:
+        yield from (line.replace("$LIGHTNING", release) for line in gitlab["script"])
+    yield hook["entry"]
+
+
+def test_each_command_of_the_workflows_can_be_run():
+    ini = (DOWNSTREAM / "tox.ini").read_text("utf-8")
+    releases = re.search(r"env_list = lightning\{(.*)\}", ini)[1].split(",")
+    config = tomllib.loads((DOWNSTREAM / "pyproject.toml").read_text("utf-8"))["tool"]["lightning-conformance"]
+    seen = set()
+    for command in commands():
+        assert "$" not in command.replace("$GITHUB_STEP_SUMMARY", ""), command
+        program, *words = shlex.split(command)
+        seen.add(program)
+        if program == "tox":
+            assert words[0] == "-e" and words[1].removeprefix("lightning") in releases
+            assert words[2:3] in ([], ["--"])
+        elif program == "cat":
+            assert words[0] in config["report"]
+        elif program == "pip":
+            assert words == ["install", "tox"]
+        else:
+            assert program == "pytest"
+    assert seen == {"tox", "cat", "pip", "pytest"}
+
+
+def test_what_the_workflows_hand_on_is_what_the_run_leaves(repository):
+    folder, pytest_ = repository
+    actions = yaml.safe_load((folder / ".github" / "workflows" / "ci.yml").read_text("utf-8"))["jobs"]["tests"]
+    gitlab = yaml.safe_load((folder / ".gitlab-ci.yml").read_text("utf-8"))["tests"]
+    hook = next(command for command in commands() if command.startswith("pytest"))
+    (line,) = {command for command in commands() if "junit" in command and "2.6" in command}
+    junit = next(word for word in shlex.split(line.partition(" -- ")[2]) if "junit" in word)
+    result = pytest_(*shlex.split(hook)[1:], junit)
+    assert result.returncode == 0, result.stdout
+    withs = [step["with"] for step in actions["steps"] if "with" in step]
+    handed = [value for given in withs for key, value in given.items() if key in ("sarif_file", "path")]
+    handed += [*gitlab["artifacts"]["paths"], gitlab["artifacts"]["reports"]["junit"]]
+    assert len(handed) == 4
+    assert [path for path in handed if not (folder / path).exists()] == []
 
 
 def test_a_first_hour_goes_as_the_transcript_says(fresh, tmp_path):

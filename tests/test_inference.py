@@ -6,6 +6,7 @@ import os
 import random
 import re
 import threading
+import time
 import warnings
 
 import inference_modules as modules
@@ -232,6 +233,12 @@ def test_endless_step_is_ended(cls):
         infer_batch(cls, budget_seconds=1.0)
     # Others' threads may have ended in the meantime; none of ours may be left.
     assert not set(threading.enumerate()) - before
+
+
+def test_what_lightning_imports_late_takes_nothing_of_the_search(monkeypatch):
+    monkeypatch.setattr(f"{infer_batch.__module__}.import_late_parts", lambda: time.sleep(2.5))
+    # An alarm rings at the budget's end and a second of grace.
+    assert infer_batch(modules.LinearClassifier, budget_seconds=1.2).seconds < 2.4
 
 
 def test_budget_of_attempts_is_kept():

@@ -21,8 +21,6 @@ NOT_YET = {
     "BehaviourCloningWeighted": "weights and a mask meet by multiplication alone",
     "ConditionalGan": "an image is flattened and concatenated with an embedding",
     "CouplingFlow": "chunks that broadcast against each other run with a wrong width",
-    "DiceOnVolumes": "a label that is multiplied has no range",
-    "MoleculeRegression": "graphs: edges that are unpacked become a tuple",
     "ProximalPolicy": "what is subtracted from a log_prob becomes whole numbers",
     "PrototypicalNetwork": "labels that are compared with each class become floats",
     "StandardizedForecast": "a series that is concatenated with covariates, and flattened",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import textwrap
 
 import pytest
+from conftest import BATCH
 from outcomes import on_cpu
 
 from lightning_conformance.lightning_api import LightningPackage
@@ -118,8 +121,62 @@ def test_no_traceback_means_no_diagnosis(kit, said):
 
 def test_the_header_shows_the_resolved_configuration(kit):
     result = kit.run("--lightning-module=model.py:Model", "--lightning-module=model.py:Unused", "--lightning-strict")
-    [line] = [line for line in result.outlines if line.startswith("lightning-conformance ")]
-    assert line.partition(": ")[2] == "model.py:Model, model.py:Unused; environment: cpu, strict"
+    [at] = [i for i, line in enumerate(result.outlines) if line.startswith("lightning-conformance ")]
+    assert result.outlines[at].partition(": ")[2] == "model.py:Model, model.py:Unused; environment: cpu"
+    assert result.outlines[at + 1 : at + 3] == [
+        "  settings: strict (command line)",
+        "  all modules: batch 'x: float[4,3], y: float[4,1]' (command line)",
+    ]
+
+
+def test_the_header_says_which_file_said_it(kit):
+    kit.write(
+        "pytest.ini",
+        """
+        [pytest]
+        lightning_guess = false
+        lightning_train_loss = loss
+        lightning_timeout = 120
+        lightning_modules =
+            model.py:Model --lightning-ignore a*,b*,c*,d* --lightning-init features=3
+        """,
+    )
+    result = kit.run("--collect-only", "--lightning-infer-seconds=9", batch="")
+    at = next(i for i, line in enumerate(result.outlines) if line.startswith("lightning-conformance "))
+    assert result.outlines[at + 1 : at + 3] == [
+        "  settings: infer-seconds 9 (command line); no guess (pytest.ini)",
+        "  model.py:Model: train-loss loss, ignore a*, b*, c* and 1 more, init features=3 (pytest.ini)",
+    ]
+
+
+def test_the_header_of_a_bare_run_is_one_line(kit):
+    result = kit.run("--collect-only", "--lightning-module=model.py:Model", batch="")
+    lines = result.outlines
+    at = next(i for i, line in enumerate(lines) if line.startswith("lightning-conformance "))
+    assert lines[at].endswith(": model.py:Model; environment: cpu")
+    assert lines[at + 1].startswith("rootdir:")
+
+
+def test_what_to_type_next_runs_the_failure_alone(kit, items):
+    told = section(kit.run("--lightning-module=model.py:Faulty", "--lightning-init=lr=0.2"), "lightning-conformance")
+    explain, alone = [line.removeprefix("  next        ") for line in told if line.startswith("  next ")]
+    assert explain == "pytest --lightning-explain=loss_returned"
+    program, *arguments = shlex.split(alone)
+    assert program == "pytest"
+    assert items(kit.run(*arguments, batch="")) == {"model.py:Faulty::cpu::loss_returned": "failed"}
+    assert "lr=0.2" in alone and f"--lightning-batch '{BATCH}'" in alone
+
+
+def test_an_item_of_a_dotted_module_can_be_named(kit, items):
+    kit.write("pyproject.toml", '[tool.lightning-conformance]\nmodules = [{ target = "model:Model" }]\n')
+    found = items(kit.run("model:Model::cpu::loss_returned", "--lightning-batch", BATCH))
+    assert found == {"model:Model::cpu::loss_returned": "passed"}
+
+
+def test_nothing_is_to_be_typed_where_all_is_given_and_passes(kit):
+    told = section(kit.run("--lightning-module=model.py:Model"), "lightning-conformance")
+    assert told
+    assert not [line for line in told if line.startswith("  next ")]
 
 
 def test_the_summary_is_a_census_with_what_was_decided(kit):
@@ -129,7 +186,9 @@ def test_the_summary_is_a_census_with_what_was_decided(kit):
     assert counted.startswith(f"{len(on_cpu())} checks: ")
     told = counted.partition(": ")[2].partition(" [")[0]
     assert sum(int(part.split()[0]) for part in told.split(", ")) == len(on_cpu())
-    assert counted.endswith(f"[{kit.package} {LightningPackage(kit.package).version}]")
+    version = re.escape(LightningPackage(kit.package).version)
+    assert re.search(rf"\[{kit.package} {version}\] in \d+\.\ds$", counted)
+    assert float(counted.rpartition(" in ")[2].rstrip("s")) > 0
     assert inferred == "  inferred    --lightning-batch 'x: float[B,3], y: float[B,1]'"
 
 

@@ -89,6 +89,8 @@ def test_a_pytest_run_that_does_not_use_the_kit_stays_light(distribution, tmp_pa
         "def test_light(request):\n"
         "    assert request.config.pluginmanager.has_plugin('lightning_conformance')\n"
         f"    assert [name for name in {HEAVY_PACKAGES} if name in sys.modules] == []\n"
+        "    own = {name.split('.')[1] for name in sys.modules if name.startswith('lightning_conformance.')}\n"
+        "    assert own <= {'errors', 'plugin', 'reporting'}\n"
     )
     # jaxtyping, which other tests use, has a plugin of its own that imports NumPy.
     options = ["-p", "no:cacheprovider", "-p", "no:jaxtyping"]

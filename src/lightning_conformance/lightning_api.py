@@ -204,6 +204,11 @@ def installed_packages() -> list[LightningPackage]:
     return found
 
 
+def import_late_parts() -> None:
+    """Import what Lightning before 2.6 imports when it first trains: many seconds in a fresh environment."""
+    import torch._dynamo  # noqa: F401
+
+
 def is_lightning_file(file: str) -> bool:
     """Whether the file is part of the Lightning that is loaded."""
     files = (getattr(sys.modules.get(name), "__file__", None) for name in IMPORT_NAMES)

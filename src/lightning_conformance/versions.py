@@ -22,6 +22,9 @@ from lightning_conformance.lightning_api import NEWEST_VERIFIED, OLDEST_VERIFIED
 
 WORDS = {"passed": "ok", "failed": "FAIL", "expected": "xfail", "not applicable": "-", "inconclusive": "?"}
 MISSING = "none"
+# Of these outcomes no row needs a name, unless few differ in the same way.
+_HARMLESS = {"passed", "not applicable", "inconclusive"}
+_FEW = 2
 Table = dict[tuple[str, str], dict[str, dict[str, str]]]
 
 
@@ -150,18 +153,26 @@ def read_table(work: Path, releases: Sequence[str]) -> Table:
 
 
 def table_lines(table: Table, releases: Sequence[str]) -> Iterator[str]:
-    """The table: a row for each check that fails somewhere or differs; the others are counted."""
+    """The table: a row for each check that fails somewhere; of the others, one for all that differ in the same way."""
     for (subject, environment), rows in table.items():
-        told = {check: row for check, row in rows.items() if _matters(row)}
-        width = max(map(len, [*told, f"{len(rows) - len(told)} others"]))
+        told = {check: row for check, row in rows.items() if not set(row.values()) <= _HARMLESS}
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for check in (name for name in rows if name not in told):
+            words = tuple(rows[check][release] for release in releases)
+            alike.setdefault(words if len(set(words)) > 1 or "inconclusive" in words else (), []).append(check)
+        same = alike.pop((), [])
+        for outcomes, checks in alike.items():
+            name = ", ".join(checks) if len(checks) <= _FEW else f"{len(checks)} others"
+            told[name] = dict(zip(releases, outcomes, strict=True))
         yield f"{subject} :: {environment}"
-        yield f"  {'Lightning':<{width}}  " + "  ".join(f"{release:<5}" for release in releases).rstrip()
-        for check, row in told.items():
-            cells = "  ".join(f"{WORDS.get(row[release], row[release]):<5}" for release in releases)
-            yield f"  {check:<{width}}  {cells.rstrip()}"
-        if others := len(rows) - len(told):
-            yield f"  {f'{others} others':<{width}}  pass, or do not apply, on all"
+        yield from _rows(told, f"{len(same)} {'others' if told else 'checks'}" if same else "", releases)
 
 
-def _matters(row: Mapping[str, str]) -> bool:
-    return len(set(row.values())) > 1 or not set(row.values()) <= {"passed", "not applicable"}
+def _rows(told: Mapping[str, Mapping[str, str]], same: str, releases: Sequence[str]) -> Iterator[str]:
+    width = max(map(len, [*told, same, "Lightning"]))
+    yield f"  {'Lightning':<{width}}  " + "  ".join(f"{release:<5}" for release in releases).rstrip()
+    for name, row in told.items():
+        cells = "  ".join(f"{WORDS.get(row[release], row[release]):<5}" for release in releases)
+        yield f"  {name:<{width}}  {cells.rstrip()}"
+    if same:
+        yield f"  {same:<{width}}  pass, or do not apply, on all"

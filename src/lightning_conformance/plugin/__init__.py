@@ -26,9 +26,10 @@ from lightning_conformance.plugin.fixtures import (
     lightning_recordings,
     lightning_subject,
 )
+from lightning_conformance.plugin.header import pytest_report_header
 from lightning_conformance.plugin.options import pytest_addoption, pytest_cmdline_main, pytest_configure
 from lightning_conformance.plugin.outcomes import pytest_runtest_logreport, pytest_runtest_makereport
-from lightning_conformance.plugin.terminal import pytest_report_header, pytest_terminal_summary
+from lightning_conformance.plugin.terminal import pytest_terminal_summary
 
 __all__ = [
     "lightning_batch",

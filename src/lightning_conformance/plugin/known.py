@@ -25,10 +25,12 @@ def read_baseline(settings: Settings) -> Baseline | None:
     Raises:
         UsageError: It cannot be read.
     """
+    file = settings.baseline
+    if file is None or not file.exists():
+        return None
     from lightning_conformance.reporting.known import Baseline
 
-    file = settings.baseline
-    return Baseline.read(file) if file is not None and file.exists() else None
+    return Baseline.read(file)
 
 
 def known_reason(data: dict[str, Any], state: State) -> str | None:
@@ -65,12 +67,12 @@ def _failures(data: dict[str, Any]) -> list[Known]:
 
 def settle_baseline(config: pytest.Config) -> Iterator[str]:
     """Write the baseline where it is to be written, and say what was written, or what is gone."""
-    from lightning_conformance.reporting.known import Baseline
-
     state = state_of(config)
     file = state.settings.baseline
     if file is None:
         return
+    from lightning_conformance.reporting.known import Baseline
+
     reports = list(state.reports.values())
     seen = [entry for data in reports for entry in _failures(data)]
     judged = {(d["subject"], d["environment"], d["check"]) for d in reports}

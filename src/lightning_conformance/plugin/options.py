@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import pytest
 
 from lightning_conformance.errors import KitError, UsageError
 from lightning_conformance.plugin.distribution import group_by_subject
 from lightning_conformance.plugin.known import read_baseline
 from lightning_conformance.plugin.module_options import add_module_options
-from lightning_conformance.plugin.reading import configured_targets, read_settings
+from lightning_conformance.plugin.reading import INI_DEFAULTS, configured_targets, read_settings
 from lightning_conformance.plugin.state import State, state_key
 
 MARKER = "lightning_conformance"
-DEFAULT_ENVIRONMENT = "auto"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -103,13 +105,18 @@ def _add_ini_keys(parser: pytest.Parser) -> None:
         type="linelist",
         default=[],
     )
-    parser.addini("lightning_train_loss", "Name of the logged training loss (train_loss).", default="")
-    parser.addini("lightning_environment", "Environments to run in.", default=DEFAULT_ENVIRONMENT)
-    parser.addini("lightning_timeout", "Seconds after which one recorded run is ended.", default="120")
-    parser.addini("lightning_infer_attempts", "Training steps that may be tried to infer a batch.", default="200")
-    parser.addini("lightning_infer_seconds", "Seconds that inferring a batch may take.", default="8")
-    parser.addini("lightning_strict", "Let warnings fail, too.", type="bool", default=False)
-    parser.addini("lightning_guess", "Guess constructor arguments that nobody gave.", type="bool", default=True)
+    for name, text in (
+        ("lightning_train_loss", "Name of the logged training loss (train_loss)."),
+        ("lightning_environment", "Environments to run in."),
+        ("lightning_timeout", "Seconds after which one recorded run is ended."),
+        ("lightning_infer_attempts", "Training steps that may be tried to infer a batch."),
+        ("lightning_infer_seconds", "Seconds that inferring a batch may take."),
+        ("lightning_strict", "Let warnings fail, too."),
+        ("lightning_guess", "Guess constructor arguments that nobody gave."),
+    ):
+        default = INI_DEFAULTS[name]
+        kind: Literal["bool", "string"] = "bool" if isinstance(default, bool) else "string"
+        parser.addini(name, text, type=kind, default=default)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -159,22 +166,21 @@ def _answer(config: pytest.Config) -> str:
 
 def _take_node_ids(config: pytest.Config) -> None:
     """A node id such as ``model.py:Model::cpu::loss_returned`` selects items; pytest takes it for a file."""
-    taken = [arg for arg in config.args if _is_conformance_id(config, arg)]
-    if not taken:
+    if not any(":" in arg for arg in config.args):
         return
+    words = list(config.getoption("lightning_words") or [])
+    known = [*(value for word, value in words if word == "module"), *configured_targets(config)]
+    taken = [arg for arg in config.args if _is_conformance_id(config, arg, known)]
     config.args[:] = [arg for arg in config.args if arg not in taken]
-    config.stash[only_key] = tuple(taken)
-    known = [value for word, value in config.getoption("lightning_words") or [] if word == "module"]
-    configured = configured_targets(config)
-    for target in dict.fromkeys(arg.partition("::")[0] for arg in taken):
-        if target not in (*known, *configured):
-            words = list(config.getoption("lightning_words") or [])
-            config.option.lightning_words = [*words, ("module", target)]
+    if taken:
+        config.stash[only_key] = tuple(taken)
+    new = dict.fromkeys(target for target in (arg.partition("::")[0] for arg in taken) if target not in known)
+    config.option.lightning_words = [*words, *(("module", target) for target in new)]
 
 
-def _is_conformance_id(config: pytest.Config, arg: str) -> bool:
+def _is_conformance_id(config: pytest.Config, arg: str, known: Sequence[str]) -> bool:
     target = arg.partition("::")[0]
     file, colon, name = target.rpartition(":")
     if not colon or not name or (config.invocation_params.dir / target).exists():
         return False
-    return file.endswith(".py") and (config.invocation_params.dir / file).is_file()
+    return target in known or (file.endswith(".py") and (config.invocation_params.dir / file).is_file())

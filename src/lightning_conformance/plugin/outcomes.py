@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections import defaultdict
+from collections.abc import Generator, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from lightning_conformance.errors import KitError
 from lightning_conformance.plugin.settings import SEVERITIES
-from lightning_conformance.plugin.state import state_of
+from lightning_conformance.plugin.state import State
 
 if TYPE_CHECKING:
     from lightning_conformance.checks.verdict import Verdict
@@ -129,11 +130,12 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     report.nodeid = _GROUP_SUFFIX.sub("", report.nodeid)
 
 
-def gather(config: pytest.Config, report: pytest.TestReport) -> None:
-    """Remember what was reported of an item, and how long it took."""
-    state = state_of(config)
-    if report.nodeid in state.reports or hasattr(report, "lightning_conformance"):
-        state.seconds[report.nodeid] = state.seconds.get(report.nodeid, 0.0) + report.duration
-    data = getattr(report, "lightning_conformance", None)
-    if data is not None:
-        state_of(config).reports[report.nodeid] = data
+def gather(state: State, reports: Iterable[pytest.TestReport]) -> None:
+    """Remember what was reported of each item, and how long it took, set-up included."""
+    seconds = defaultdict[str, float](float)
+    for report in reports:
+        seconds[report.nodeid] += report.duration
+        data = getattr(report, "lightning_conformance", None)
+        if data is not None:
+            state.reports[report.nodeid] = data
+    state.seconds.update({node_id: seconds[node_id] for node_id in state.reports})

@@ -21,12 +21,14 @@ def write_reports(config: pytest.Config) -> tuple[list[str], bool]:
     Returns:
         What to tell of it, and whether all could be written.
     """
+    files = state_of(config).settings.reports
+    if not files:
+        return [], True
     from lightning_conformance.reporting.known import write_whole
     from lightning_conformance.reporting.machine import WRITERS
 
-    files = state_of(config).settings.reports
     told, all_written = list[str](), True
-    found = cells_of(config, config.rootpath) if files else []
+    found = cells_of(config, config.rootpath)
     for file in files:
         shown = Path(os.path.relpath(file, config.invocation_params.dir)).as_posix()
         try:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightning_conformance.errors import UsageError
 
@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 
 
 SEVERITIES = ("error", "warning", "advice")
+
+
+class Said(NamedTuple):
+    """One word about a module that is in force, and who said it.
+
+    Args:
+        word: As the options have it, without ``--lightning-``.
+        origin: The command line, or the name of a file.
+    """
+
+    word: str
+    value: Any
+    origin: str
 
 
 @dataclass
@@ -55,6 +68,7 @@ class Request:
     Args:
         line: The line of the ini file which says so; empty where none does.
         number: The place among the tables of ``pyproject.toml`` of the one which says so; None where none does.
+        said: What is in force, word by word.
     """
 
     target: Target
@@ -66,6 +80,7 @@ class Request:
     line: str = ""
     number: int | None = None
     choice: Choice = field(default_factory=Choice)
+    said: list[Said] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -87,6 +102,8 @@ class Settings:
         baseline: File of known failures.
         update_baseline: Whether to write it anew.
         reports: Files to write reports into.
+        train_loss: The name of the logged training loss, for modules that do not say it themselves.
+        said: What is no default, and who said it.
     """
 
     requests: tuple[Request, ...]
@@ -103,6 +120,8 @@ class Settings:
     baseline: Path | None = None
     update_baseline: bool = False
     reports: tuple[Path, ...] = ()
+    train_loss: str = ""
+    said: tuple[Said, ...] = ()
 
 
 def seconds(option: str, text: str) -> float | None:

@@ -68,7 +68,7 @@ def parametrize_with_checks(modules: Sequence[Any]) -> Callable[[Test], Test]:
 
 def suite_subjects(metafunc: pytest.Metafunc) -> list[Subject]:
     """The subjects that a decorated function or an inheriting class names; empty for any other test."""
-    default = str(metafunc.config.getini("lightning_train_loss"))
+    default = state_of(metafunc.config).settings.train_loss
     cls = metafunc.cls
     if cls is not None and issubclass(cls, LightningConformance) and cls.module is not None:
         loss = cls.train_loss or default

@@ -1,4 +1,4 @@
-"""The header, and the summary: one line a subject and environment, what was inferred, what needs attention."""
+"""The summary: one line a subject and environment, what was inferred, what needs attention."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from lightning_conformance.plugin.reports import annotation_lines
 from lightning_conformance.plugin.state import State, state_of
 from lightning_conformance.reporting.outcomes import OUTCOMES, outcome_of
 
@@ -19,33 +18,29 @@ _FEW = 3
 _WORDS = {"expected": "expected to fail"}
 
 
-def pytest_report_header(config: pytest.Config) -> list[str]:
-    """The resolved configuration, so that a typo in it is seen."""
-    from lightning_conformance import __version__
-
-    settings = state_of(config).settings
-    if not settings.requests:
-        return []
-    modules = ", ".join(request.target.label for request in settings.requests)
-    strict = ", strict" if settings.strict else ""
-    where = ", ".join(settings.environments)
-    return [f"lightning-conformance {__version__}: {modules}; environment: {where}{strict}"]
-
-
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
     """Tell what was checked."""
     state = state_of(config)
     found = list(state.reports.values())
     if not found and not state.written:
         return
+    from lightning_conformance.plugin.next_steps import next_steps
+    from lightning_conformance.plugin.reports import annotation_lines
+
     write = terminalreporter.write_line
+    # Where no failure was shown, the line of progress is still open.
+    terminalreporter.ensure_newline()
     terminalreporter.section("lightning-conformance")
-    for line in summary(found, config.get_verbosity(), _possible(state)):
+    timed = [{**data, "seconds": state.seconds.get(node_id, 0.0)} for node_id, data in state.reports.items()]
+    for line in summary(timed, config.get_verbosity(), _possible(state)):
         write(line)
     if found and config.get_verbosity() >= 0:
         write(recordings_line(state.made))
     for line in (*state.written, *annotation_lines(config)):
         write(line)
+    if config.get_verbosity() >= 0:
+        for step in next_steps(config):
+            write(f"  next        {step}")
 
 
 def recordings_line(made: dict[str, int]) -> str:
@@ -78,7 +73,7 @@ def summary(found: list[dict[str, Any]], verbosity: int, possible: Mapping[str, 
     """The lines of the summary.
 
     Args:
-        found: What was reported of each item.
+        found: What was reported of each item, and the seconds that it took.
         verbosity: pytest's: below 0 a line a subject and environment, above 0 also why checks do not apply.
         possible: How many checks each environment judges, if none is left out.
     """
@@ -91,7 +86,8 @@ def summary(found: list[dict[str, Any]], verbosity: int, possible: Mapping[str, 
     for (subject, number), group in groupby(sorted(found, key=cell), key=cell):
         verdicts, environment = list(group), order[number]
         left_out = possible[environment] - len(verdicts)
-        yield f"{subject} :: {environment}: {_census(verdicts, left_out)} [{verdicts[0]['lightning'] or 'not run'}]"
+        where, seconds = verdicts[0]["lightning"] or "not run", sum(verdict["seconds"] for verdict in verdicts)
+        yield f"{subject} :: {environment}: {_census(verdicts, left_out)} [{where}] in {seconds:.1f}s"
         # What was guessed is told however quiet the run is; what one environment told, the others need not.
         told = told if subject == before else set()
         new = [line for line in verdicts[0]["provenance"] if line not in told]

@@ -13,7 +13,7 @@ import torch
 
 from lightning_conformance.deadline import deadline, patient_time
 from lightning_conformance.errors import SubjectError
-from lightning_conformance.lightning_api import LightningPackage, package_of
+from lightning_conformance.lightning_api import LightningPackage, import_late_parts, package_of
 from lightning_conformance.subjects.batch_nodes import Node, TensorSpec, children
 from lightning_conformance.subjects.batch_spec import BatchSpec, describe
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
@@ -68,6 +68,8 @@ def infer_batch(
         SubjectError: No batch was found; says where it stopped, and what to type.
         ModuleOwnError: The module raises whatever it is given.
     """
+    # That is no part of the search, and could take all of its time.
+    import_late_parts()
     started = time.monotonic()
     run = _Run(build, budget_attempts, patient_time() + budget_seconds, Examples(example), seed, step, training)
     try:
