@@ -221,6 +221,16 @@ EXPLANATIONS = (
         stage="fit",
     ),
     Explanation(
+        r"got Double and (?:Float|BFloat16)|Input type \(double\) and|type Float but found Double|double != float",
+        "A float64 tensor meets float32 weights: float64 is what NumPy, and so torch.from_numpy, makes.",
+        "x.float(), or array.astype(np.float32) where the data is made",
+    ),
+    Explanation(
+        r"Can't call numpy\(\) on Tensor that requires grad",
+        "NumPy knows no graph: the tensor has to be taken out of it.",
+        "x.detach().cpu().numpy()",
+    ),
+    Explanation(
         r"NotImplementedError: Module \[\w+\] is missing the required \"forward\" function",
         "self(...) is called, and the class defines no forward.",
         "def forward(self, x): ...",

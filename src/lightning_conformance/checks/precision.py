@@ -1,0 +1,252 @@
+"""What would not run, or not compute the same, in another precision than float32: seen where that is used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lightning_conformance.checks.registry import check
+from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
+from lightning_conformance.checks.wording import number
+from lightning_conformance.environments import ENVIRONMENTS, Precision
+from lightning_conformance.recording.events_precision import (
+    DtypesMet,
+    NumberRounded,
+    Overflowed,
+    RefusedUnderAutocast,
+)
+from lightning_conformance.recording.model import BackwardRan, Failure, Place, Recording, StepRan
+
+# What torch says where floating tensors of two dtypes meet.
+_REFUSED = re.compile(
+    r"(?i)same (?:scalar |d)type|dtypes? match|equal to src\.dtype|mixed dtype|scalar type \w+ but found"
+    r"|expected dtype \S+ for|type \(.*\) and (?:bias|weight) type|scalar type \w+ but got scalar type"
+    r"|Found dtype \w+ but expected|tensors but got \w+ and \w+"
+)
+# What it says where an operation has no such dtype, here or on a GPU.
+_UNKNOWN = re.compile(
+    r"Low precision dtypes not supported|Unsupported dtype|unsupported ScalarType|input tensor must be either float or"
+    r"|only supported for half, float and double|not implemented for '(?:BFloat16|Half)'"
+)
+_OVERFLOW = re.compile(r"cannot be converted to type .* without overflow")
+
+
+@check(family="precision", explains_crash=True, needs_steps=False)
+def dtypes_fit_together(recording: Recording) -> Iterator[Finding]:
+    """What is computed together has one dtype, whatever the precision.
+
+    ## What it does
+    In an environment of another precision, explains why an operation refused two floating dtypes: which tensor is
+    odd, and the line that makes or casts it (`.float()`, `dtype=torch.float32`), the plain attribute that Lightning
+    does not convert, or the result of autocast that is used where autocast is off. And, as a warning, which constant of
+    float64 makes float64 of all that is computed from there on.
+
+    ## Why is this bad
+    The module stops as soon as somebody trains it with `precision="bf16-mixed"` or `"bf16-true"`: "expected m1 and m2
+    to have the same dtype". With a float64 constant it runs, on a GPU many times slower, and not at all on Apple's.
+
+    ## Example
+    ```python
+    out = torch.zeros(n, 8)
+    out.index_add_(0, index, self.net(x))
+    ```
+
+    ## Use instead
+    ```python
+    h = self.net(x)
+    out = torch.zeros(n, 8, dtype=h.dtype, device=h.device)
+    out.index_add_(0, index, h)
+    ```
+
+    ## Known problems
+    """
+    _needs_precision(recording)
+    yield from _refused(recording)
+    for met in recording.all(DtypesMet):
+        if not met.error:
+            cause, fix, place = _why(met)
+            message = (
+                f"`{met.operation}` gets {met.other} and a constant of float64, and computes in float64 from there on"
+            )
+            yield Finding(f"{message}{_at(met, place)}.", cause, fix, place, "warning")
+
+
+@check(family="precision", explains_crash=True, needs_steps=False)
+def operations_know_the_dtype(recording: Recording) -> Iterator[Finding]:
+    """Operations that need float32 are given float32, whatever the precision.
+
+    ## What it does
+    In an environment of low precision, explains why an operation refused bfloat16 or float16: NumPy has no bfloat16;
+    inverses, decompositions, Fourier transforms and quantiles are there for float32 and float64 only. And reports what
+    the CPU's autocast takes and that of CUDA refuses: `binary_cross_entropy`.
+
+    ## Why is this bad
+    The module stops as soon as somebody trains it with `precision="bf16-mixed"` or on a GPU: "Got unsupported
+    ScalarType BFloat16".
+
+    ## Example
+    ```python
+    self.seen.append(logits.detach().cpu().numpy())
+    loss = F.binary_cross_entropy(torch.sigmoid(logits), y)
+    ```
+
+    ## Use instead
+    ```python
+    self.seen.append(logits.detach().float().cpu().numpy())
+    loss = F.binary_cross_entropy_with_logits(logits, y)
+    ```
+
+    ## Known problems
+    Where only the CPU has no kernel for the dtype, nothing is said: a GPU may have one.
+    """
+    _needs_precision(recording)
+    for failure in _failures(recording):
+        if _UNKNOWN.search(failure.message) and not failure.environment:
+            yield _unknown(failure)
+    for refused in recording.all(RefusedUnderAutocast):
+        yield Finding(
+            f"`{refused.operation}` runs under autocast, and on a GPU autocast refuses it.",
+            "A probability of low precision is 0 or 1 too soon, so its logarithm is infinite.",
+            "F.binary_cross_entropy_with_logits(logits, target)  # without the sigmoid before",
+            refused.place,
+        )
+
+
+@check(family="precision", explains_crash=True, needs_steps=False)
+def values_fit_the_precision(recording: Recording) -> Iterator[Finding]:
+    """No value is too large, or too near to 0 or 1, for a low precision.
+
+    ## What it does
+    In an environment of low precision, explains why a number could not be converted, and why the loss is not finite:
+    which operation overflows that does not in float32, or which number of the code is rounded to 0 or 1.
+
+    ## Why is this bad
+    float16 ends at 65504 and at 6e-8, and bfloat16 has no number between 0.996 and 1: a mask of -1e9 stops the run, an
+    epsilon of 1e-8 does nothing, and one nan makes every weight nan.
+
+    ## Example
+    ```python
+    scores = scores.masked_fill(mask, -1e9)
+    ```
+
+    ## Use instead
+    ```python
+    scores = scores.masked_fill(mask, torch.finfo(scores.dtype).min)
+    ```
+
+    ## Known problems
+    Only values that occur in this short run are seen.
+    """
+    environment = _needs_precision(recording)
+    if not environment.low:
+        raise NotApplicable(f"in the environment {recording.environment} there is more room than in float32")
+    for failure in _failures(recording):
+        if _OVERFLOW.search(failure.message):
+            largest = "torch.finfo(x.dtype).min"
+            cause = f"{environment.low} has no such number: it ends at {number(_LARGEST[environment.low])}."
+            yield Finding(f"{failure.type}: {failure.message}", cause, f"{largest}, or float('-inf')", failure.place)
+    if not _is_finite(recording):
+        yield from _not_finite(recording)
+
+
+_LARGEST = {"float16": 65504.0, "bfloat16": 3.4e38}
+
+
+def _needs_precision(recording: Recording) -> Precision:
+    environment = ENVIRONMENTS.get(recording.environment)
+    if not isinstance(environment, Precision):
+        raise NotApplicable(f"the environment {recording.environment} computes in float32")
+    return environment
+
+
+def _failures(recording: Recording) -> list[Failure]:
+    return [each for each in (recording.failure, recording.validation_failure) if each is not None]
+
+
+def _refused(recording: Recording) -> Iterator[Finding]:
+    for failure in _failures(recording):
+        if not _REFUSED.search(failure.message):
+            continue
+        met = [each for each in recording.all(DtypesMet) if each.error == failure.message]
+        said = f"{failure.type}: {failure.message}"
+        if met:
+            cause, fix, place = _why(met[-1])
+            what = f"`{met[-1].operation}` gets {met[-1].odd} beside {met[-1].other}{_at(met[-1], place)}."
+            yield Finding(f"{what}\n{said}", cause, fix, place)
+        else:
+            cause = "Tensors of two dtypes meet: one was made or cast to a dtype that is written in the code."
+            yield Finding(said, cause, "x.to(other.dtype)", failure.place)
+
+
+def _at(met: DtypesMet, place: Place | None) -> str:
+    is_elsewhere = met.place and place and (place.file, place.line) != (met.place.file, met.place.line)
+    return f", on line {met.place.line}" if is_elsewhere and met.place else ""
+
+
+def _why(met: DtypesMet) -> tuple[str, str, Place | None]:
+    """Cause, fix and place."""
+    like, name = "dtype=x.dtype  # of the tensor that it meets", met.name
+    if met.kind == "made":
+        line = met.made.source if met.made else ""
+        why = "as is written there" if re.search(r"float(?:16|32|64)|\.(?:Float|Double)Tensor", line) else "by default"
+        return f"It is made as {met.odd}, {why}.", like, met.made or met.place
+    if met.kind == "cast":
+        return f"It is cast to {met.odd} there.", ".to(self.dtype), or cast the result back: .type_as(x)", met.made
+    if met.kind == "autocast":
+        cause = f"Autocast computed it in {met.odd}; where autocast is off, layers and constants are {met.other}."
+        return cause, "x.float()  # before what is computed without autocast", met.place
+    causes = {
+        "attribute": f"`{name}` is a plain attribute: Lightning converts parameters and buffers.",
+        "layer": f"`{name}` belongs to a module that is not registered: Lightning does not convert it.",
+        "buffer": f"`{name}` is {met.odd}, whatever is computed from the layers.",
+        "global": f"`{name}` is made outside of the class, and stays {met.odd}.",
+        "batch": f"`{name}` is {met.odd}: Lightning converts what is in tuples, lists, dicts and dataclasses.",
+        "unknown": f"A tensor of {met.odd} is not converted.",
+    }
+    fixes = {
+        "attribute": f'self.register_buffer("{re.split("[.[]", name)[-1]}", ...)',
+        "layer": "nn.ModuleList([...]), nn.ModuleDict({...}), or an attribute of self",
+        "buffer": f"x.to({name}.dtype)  # what is written to it, or computed with it",
+    }
+    return causes[met.kind], fixes.get(met.kind, f"{name or 'x'}.to(self.dtype)"), met.place
+
+
+def _unknown(failure: Failure) -> Finding:
+    said = f"{failure.type}: {failure.message}"
+    if "ScalarType" in failure.message:
+        return Finding(said, "NumPy has no bfloat16.", "x.detach().float().cpu().numpy()", failure.place)
+    return Finding(
+        said,
+        "The operation is there for float32 and float64 only.",
+        "with torch.autocast(x.device.type, enabled=False): ...x.float()...  # and .to(x.dtype) after it",
+        failure.place,
+    )
+
+
+def _is_finite(recording: Recording) -> bool:
+    seen = [e for e in recording.tape if isinstance(e, (StepRan, BackwardRan)) and e.loss is not None]
+    return all(e.loss.finite for e in seen if e.loss)
+
+
+def _not_finite(recording: Recording) -> Iterator[Finding]:
+    overflows, rounded = list(recording.all(Overflowed)), list(recording.all(NumberRounded))
+    for each in overflows[:1]:
+        message = f"the loss is not finite: `{each.operation}` overflows in {each.dtype}"
+        yield Finding(
+            f"{message}, and is at most {number(each.largest)} in float32.",
+            f"{each.dtype} ends at {number(_LARGEST[each.dtype])}.",
+            "x.float()  # before this operation, without autocast",
+            each.place,
+        )
+    for one in rounded[:1] if not overflows else ():
+        message = f"the loss is not finite: {one.number!r} is {one.rounded:g} in {one.dtype}"
+        yield Finding(
+            f"{message}, where `{one.operation}` uses it.",
+            f"{one.dtype} has no number so near to {one.rounded:g}.",
+            "x.float()  # before this line; or a form that needs no such number, such as ..._with_logits",
+            one.place,
+        )
+    if not overflows and not rounded:
+        raise Inconclusive(
+            "the loss is not finite, and no operation was seen that would give another result in float32"
+        )
