@@ -143,13 +143,13 @@ def values_fit_the_precision(recording: Recording) -> Iterator[Finding]:
     for failure in _failures(recording):
         if _OVERFLOW.search(failure.message):
             largest = "torch.finfo(x.dtype).min"
-            cause = f"{environment.low} has no such number: it ends at {number(_LARGEST[environment.low])}."
+            cause = f"{environment.low} has no such number: it ends at {_LARGEST[environment.low]}."
             yield Finding(f"{failure.type}: {failure.message}", cause, f"{largest}, or float('-inf')", failure.place)
     if not _is_finite(recording):
         yield from _not_finite(recording)
 
 
-_LARGEST = {"float16": 65504.0, "bfloat16": 3.4e38}
+_LARGEST = {"float16": "65504", "bfloat16": "3.4e38"}
 
 
 def _needs_precision(recording: Recording) -> Precision:
@@ -234,7 +234,7 @@ def _not_finite(recording: Recording) -> Iterator[Finding]:
         message = f"the loss is not finite: `{each.operation}` overflows in {each.dtype}"
         yield Finding(
             f"{message}, and is at most {number(each.largest)} in float32.",
-            f"{each.dtype} ends at {number(_LARGEST[each.dtype])}.",
+            f"{each.dtype} ends at {_LARGEST[each.dtype]}.",
             "x.float()  # before this operation, without autocast",
             each.place,
         )

@@ -53,7 +53,7 @@ class DtypeTrail:
             if tensor in self._origins or not self._is_odd(tensor):
                 continue
             same = [each for each in given if each.dtype == tensor.dtype]
-            origin = self._inherited(given, same) if same else self._made(name, given)
+            origin = self._inherited(name, given, same) if same else self._made(name, given)
             if origin is not None:
                 self._origins[tensor] = origin
             self._note_promotion(name, tensor, given)
@@ -71,15 +71,19 @@ class DtypeTrail:
     def _is_odd(self, tensor: torch.Tensor) -> bool:
         return _name(tensor) != self._whole
 
-    def _inherited(self, given: list[torch.Tensor], same: list[torch.Tensor]) -> Origin | None:
+    def _inherited(self, name: str, given: list[torch.Tensor], same: list[torch.Tensor]) -> Origin | None:
         if self._whole:
             return self._origin(same[0])
+        if _makes(name):
+            return self._made(name, given)
         # Under autocast, what is computed from a tensor that was made and from a layer's output was not made.
         found = [self._origins.get(tensor) for tensor in given]
         return found[0] if all(found) else None
 
     def _made(self, name: str, given: list[torch.Tensor]) -> Origin:
-        kind: OddTensor = "cast" if name in _CASTS else "autocast" if given else "made"
+        kind: OddTensor = "made" if _makes(name) or not given else "cast"
+        if kind == "cast" and not self._whole and name not in _CASTS:
+            kind = "autocast"
         return Origin(kind, name, self._run.places.here())
 
     def _origin(self, tensor: torch.Tensor) -> Origin:
@@ -117,6 +121,11 @@ def _found(module: Any, tensor: torch.Tensor) -> Origin:
         return Origin("buffer" if container == "buffer" else "layer" if is_layer else "attribute", name)
     name = find_global_where(user_functions(module), lambda other: other is tensor)
     return Origin("global", name) if name else Origin("unknown")
+
+
+def _makes(name: str) -> bool:
+    """Whether a function takes no values from the tensors that it is given."""
+    return name.endswith("_like") or name.startswith("new_")
 
 
 def _name(tensor: torch.Tensor) -> str:
