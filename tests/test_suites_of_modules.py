@@ -33,6 +33,7 @@ NOT_WITHOUT_BATCH = {
     "DrawsFromUnseededGenerator": "the search cannot follow values through NumPy",
     "GraphFirst": "nothing tells the number of nodes from the batch size",
     "ListOfImages": "nothing tells a list of images from one tensor of them",
+    "TargetsAsFloatTensor": "the search finds no index for index_add",
     "HalfByHand": "the error is met while the batch is sought, in float32",
     "EmbedsTypes": "the error is met while the batch is sought, before the attributes are looked at",
 }

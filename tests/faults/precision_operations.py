@@ -189,6 +189,21 @@ class EpsilonOfNothing(Base):
         return -near.log().mean()
 
 
+class AdamInFloat16(Base):
+    """After the first step every weight whose gradient was 0 is nan."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+
+    def loss(self, batch):
+        x, y = batch
+        return F.cross_entropy(self.net(x), y)
+
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.parameters(), lr=1e-3)  # FAULT: AdamInFloat16
+
+
 class Doubles(Dataset):
     """As NumPy draws them."""
 
@@ -277,7 +292,7 @@ EXPECTED = {
         "environment": "bf16-mixed",
         "batch": "float[5,8], float[5,1] in 0..1",
         "check": "operations_know_the_dtype",
-        "severity": "error",
+        "severity": "warning",
         "words": ["autocast refuses", "binary_cross_entropy_with_logits"],
     },
     "MasksWithABillion": {
@@ -314,6 +329,15 @@ EXPECTED = {
         "check": "values_fit_the_precision",
         "severity": "error",
         "words": ["1e-08 is 0 in float16"],
+    },
+    "AdamInFloat16": {
+        "fault": "loss-nan",
+        "environment": "16-true",
+        "since": [2, 1],
+        "batch": "float[5,8], int[5]<3",
+        "check": "values_fit_the_precision",
+        "severity": "error",
+        "words": ["AdamW's eps of 1e-08 is 0 in float16", "eps=1e-4"],
     },
     "ReadsDoubles": {
         "fault": "float64-data",

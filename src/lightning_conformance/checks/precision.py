@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from lightning_conformance.checks.registry import check
+from lightning_conformance.checks.source import optimizer_place
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
 from lightning_conformance.checks.wording import number
 from lightning_conformance.environments import ENVIRONMENTS, Precision
@@ -15,7 +16,7 @@ from lightning_conformance.recording.events_precision import (
     Overflowed,
     RefusedUnderAutocast,
 )
-from lightning_conformance.recording.model import BackwardRan, Failure, Place, Recording, StepRan
+from lightning_conformance.recording.model import BackwardRan, Failure, OptimizerStepped, Place, Recording, StepRan
 
 # What torch says where floating tensors of two dtypes meet.
 _REFUSED = re.compile(
@@ -26,8 +27,13 @@ _REFUSED = re.compile(
 # What it says where an operation has no such dtype, here or on a GPU.
 _UNKNOWN = re.compile(
     r"Low precision dtypes not supported|Unsupported dtype|unsupported ScalarType|input tensor must be either float or"
-    r"|only supported for half, float and double|not implemented for '(?:BFloat16|Half)'"
+    r"|unsafe to autocast|only supported for half, float and double|not implemented for '(?:BFloat16|Half)'"
 )
+_PROBABILITIES = (
+    "A probability of low precision is 0 or 1 too soon, so its logarithm is infinite.",
+    "F.binary_cross_entropy_with_logits(logits, target)  # without the sigmoid before",
+)
+_LARGEST = {"float16": "65504", "bfloat16": "3.4e38"}
 _OVERFLOW = re.compile(r"cannot be converted to type .* without overflow")
 
 
@@ -65,10 +71,8 @@ def dtypes_fit_together(recording: Recording) -> Iterator[Finding]:
     for met in recording.all(DtypesMet):
         if not met.error:
             cause, fix, place = _why(met)
-            message = (
-                f"`{met.operation}` gets {met.other} and a constant of float64, and computes in float64 from there on"
-            )
-            yield Finding(f"{message}{_at(met, place)}.", cause, fix, place, "warning")
+            message = f"`{met.operation}` gets {met.other} and a constant of float64{_at(met, place)}"
+            yield Finding(f"{message}, and all is float64 from there on.", cause, fix, place, "warning")
 
 
 @check(family="precision", explains_crash=True, needs_steps=False)
@@ -77,7 +81,7 @@ def operations_know_the_dtype(recording: Recording) -> Iterator[Finding]:
 
     ## What it does
     In an environment of low precision, explains why an operation refused bfloat16 or float16: NumPy has no bfloat16;
-    inverses, decompositions, Fourier transforms and quantiles are there for float32 and float64 only. And reports what
+    inverses, decompositions, Fourier transforms and quantiles are there for float32 and float64 only. And warns of what
     the CPU's autocast takes and that of CUDA refuses: `binary_cross_entropy`.
 
     ## Why is this bad
@@ -104,12 +108,8 @@ def operations_know_the_dtype(recording: Recording) -> Iterator[Finding]:
         if _UNKNOWN.search(failure.message) and not failure.environment:
             yield _unknown(failure)
     for refused in recording.all(RefusedUnderAutocast):
-        yield Finding(
-            f"`{refused.operation}` runs under autocast, and on a GPU autocast refuses it.",
-            "A probability of low precision is 0 or 1 too soon, so its logarithm is infinite.",
-            "F.binary_cross_entropy_with_logits(logits, target)  # without the sigmoid before",
-            refused.place,
-        )
+        message = f"`{refused.operation}` runs under autocast, and on a GPU autocast refuses it."
+        yield Finding(message, *_PROBABILITIES, refused.place, "warning")
 
 
 @check(family="precision", explains_crash=True, needs_steps=False)
@@ -145,11 +145,12 @@ def values_fit_the_precision(recording: Recording) -> Iterator[Finding]:
             largest = "torch.finfo(x.dtype).min"
             cause = f"{environment.low} has no such number: it ends at {_LARGEST[environment.low]}."
             yield Finding(f"{failure.type}: {failure.message}", cause, f"{largest}, or float('-inf')", failure.place)
-    if not _is_finite(recording):
+    by_optimizer = [each for each in recording.all(NumberRounded) if each.by_optimizer]
+    finite = _is_finite(recording)
+    if by_optimizer and _was_well_at_first(recording) and (recording.failure or not finite):
+        yield _of_optimizer(recording, by_optimizer[0])
+    elif not finite:
         yield from _not_finite(recording)
-
-
-_LARGEST = {"float16": "65504", "bfloat16": "3.4e38"}
 
 
 def _needs_precision(recording: Recording) -> Precision:
@@ -213,6 +214,8 @@ def _why(met: DtypesMet) -> tuple[str, str, Place | None]:
 
 def _unknown(failure: Failure) -> Finding:
     said = f"{failure.type}: {failure.message}"
+    if "unsafe to autocast" in said:
+        return Finding(said, *_PROBABILITIES, failure.place)
     if "ScalarType" in failure.message:
         return Finding(said, "NumPy has no bfloat16.", "x.detach().float().cpu().numpy()", failure.place)
     return Finding(
@@ -228,8 +231,28 @@ def _is_finite(recording: Recording) -> bool:
     return all(e.loss.finite for e in seen if e.loss)
 
 
+def _was_well_at_first(recording: Recording) -> bool:
+    """Whether an optimizer was stepped, and no loss before that was infinite."""
+    for event in recording.tape:
+        if isinstance(event, OptimizerStepped):
+            return True
+        if isinstance(event, (StepRan, BackwardRan)) and event.loss and not event.loss.finite:
+            return False
+    return False
+
+
+def _of_optimizer(recording: Recording, rounded: NumberRounded) -> Finding:
+    return Finding(
+        f"{rounded.operation}'s eps of {rounded.number!r} is 0 in {rounded.dtype}, and the weights are not finite.",
+        "Squares of small gradients are 0, too, and it divides by the root of them.",
+        f'{rounded.operation}(..., eps=1e-4), or precision="16-mixed", where weights stay float32',
+        optimizer_place(recording, {rounded.operation}),
+    )
+
+
 def _not_finite(recording: Recording) -> Iterator[Finding]:
-    overflows, rounded = list(recording.all(Overflowed)), list(recording.all(NumberRounded))
+    overflows = list(recording.all(Overflowed))
+    rounded = [each for each in recording.all(NumberRounded) if not each.by_optimizer]
     for each in overflows[:1]:
         message = f"the loss is not finite: `{each.operation}` overflows in {each.dtype}"
         yield Finding(

@@ -53,12 +53,18 @@ class Overflowed(Seen):
 
 @dataclass(frozen=True)
 class NumberRounded(Seen):
-    """A number of the code is another one in the dtype of the tensor beside it: 0, or 1."""
+    """A number of the code is another one in the dtype of the tensor beside it: 0, or 1.
+
+    Args:
+        operation: What uses it: a function, or an optimizer.
+        by_optimizer: Whether an optimizer does.
+    """
 
     operation: str
     number: float
     rounded: float
     dtype: str
+    by_optimizer: bool = False
     place: Place | None = None
 
 

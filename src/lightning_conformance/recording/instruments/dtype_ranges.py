@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -16,6 +16,7 @@ from lightning_conformance.subjects.batch_spec import tensors_of
 
 _REFUSED_BY_CUDA = ("binary_cross_entropy",)
 _LOW = (torch.bfloat16, torch.float16)
+_NOT_COMPUTED = ("empty_like", "new_empty", "resize")
 _BORDERS = ("clamp", "clip", "clamp_min", "clamp_max")
 _ADDING = ("add", "radd", "sub", "rsub", "iadd", "maximum")
 
@@ -42,16 +43,27 @@ class RangeWatch:
             if rounded != number and rounded in (0.0, 1.0):
                 self._add(NumberRounded, name, number, rounded, dtype)
         is_in_place = any(result is tensor for result in results for tensor in given)
-        if not is_in_place and not all(map(_is_finite, results)) and all(map(_is_finite, given)):
+        if is_in_place or not given or name in _NOT_COMPUTED:
+            return
+        if not all(map(_is_finite, results)) and all(map(_is_finite, given)):
             largest = _largest_in_float32(func, args, kwargs, low.device.type)
             if largest is not None:
                 self._add(Overflowed, name, dtype, largest)
+
+    def optimizers(self, optimizers: Iterable[Any]) -> None:
+        """The epsilon that an optimizer adds to a denominator, in the dtype of its parameters."""
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                epsilon, dtype = group.get("eps"), next((p.dtype for p in group["params"]), None)
+                if isinstance(epsilon, float) and epsilon and dtype in _LOW and not torch.tensor(epsilon, dtype=dtype):
+                    kind = str(dtype).removeprefix("torch.")
+                    self._add(NumberRounded, type(optimizer).__name__, epsilon, 0.0, kind, True)
 
     def _add(self, event: Any, *said: Any) -> None:
         here, tape = self._run.places.here(), self._run.tape
         if (event, here) not in self._told:
             self._told.add((event, here))
-            tape.add(event(tape.now, *said, here))
+            tape.add(event(tape.now, *said, place=here))
 
     def _switches_autocast(self) -> bool:
         """Whether the user's running functions choose themselves where autocast is on."""

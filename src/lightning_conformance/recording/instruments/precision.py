@@ -44,6 +44,11 @@ class PrecisionWatch(Instrument):
 
         trainer.strategy.batch_to_device = batch_to_device
 
+    def end(self, trainer: Any) -> None:
+        """What the optimizers compute with."""
+        if self._mode is not None and self._mode.ranges and trainer is not None:
+            self._mode.ranges.optimizers(self.run.package.optimizers_of(trainer))
+
 
 class _Mode(TorchFunctionMode):
     """Sees each torch function that Python calls in a step."""
@@ -52,7 +57,7 @@ class _Mode(TorchFunctionMode):
         super().__init__()
         self._tape = run.tape
         self.trail = DtypeTrail(run, environment)
-        self._ranges = RangeWatch(run) if environment.low else None
+        self.ranges = RangeWatch(run) if environment.low else None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the function; look at what it returned, or at what it was given where it refused that."""
@@ -70,6 +75,6 @@ class _Mode(TorchFunctionMode):
         with suppress(Exception), torch._C.DisableTorchFunction():
             returned = [tensor for tensor in tensors_of(result) if tensor.is_floating_point()]
             self.trail.returned(name, given, returned)
-            if self._ranges:
-                self._ranges.returned(name, func, args, kwargs, given, returned)
+            if self.ranges:
+                self.ranges.returned(name, func, args, kwargs, given, returned)
         return result
