@@ -61,7 +61,7 @@ class BankOfFeatures(Base):
     def loss(self, batch):
         x, index = batch["x"], batch["index"]
         h = F.normalize(self.net(x), dim=-1)
-        loss = F.cross_entropy(h @ self.bank.T / 0.1, index)
+        loss = F.cross_entropy(h @ self.bank.T.clone() / 0.1, index)
         self.bank[index] = self.net(x).detach()  # FAULT: BankOfFeatures
         return loss
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from lightning_conformance.checks.precision_causes import at_line, cause_of
 from lightning_conformance.checks.registry import check
 from lightning_conformance.checks.source import optimizer_place
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
@@ -16,7 +17,7 @@ from lightning_conformance.recording.events_precision import (
     Overflowed,
     RefusedUnderAutocast,
 )
-from lightning_conformance.recording.model import BackwardRan, Failure, OptimizerStepped, Place, Recording, StepRan
+from lightning_conformance.recording.model import BackwardRan, Failure, OptimizerStepped, Recording, StepRan
 
 # What torch says where floating tensors of two dtypes meet.
 _REFUSED = re.compile(
@@ -70,8 +71,8 @@ def dtypes_fit_together(recording: Recording) -> Iterator[Finding]:
     yield from _refused(recording)
     for met in recording.all(DtypesMet):
         if not met.error:
-            cause, fix, place = _why(met)
-            message = f"`{met.operation}` gets {met.other} and a constant of float64{_at(met, place)}"
+            cause, fix, place = cause_of(met)
+            message = f"`{met.operation}` gets {met.other} and a constant of float64{at_line(met, place)}"
             yield Finding(f"{message}, and all is float64 from there on.", cause, fix, place, "warning")
 
 
@@ -171,45 +172,12 @@ def _refused(recording: Recording) -> Iterator[Finding]:
         met = [each for each in recording.all(DtypesMet) if each.error == failure.message]
         said = f"{failure.type}: {failure.message}"
         if met:
-            cause, fix, place = _why(met[-1])
-            what = f"`{met[-1].operation}` gets {met[-1].odd} beside {met[-1].other}{_at(met[-1], place)}."
+            cause, fix, place = cause_of(met[-1])
+            what = f"`{met[-1].operation}` gets {met[-1].odd} beside {met[-1].other}{at_line(met[-1], place)}."
             yield Finding(f"{what}\n{said}", cause, fix, place)
         else:
             cause = "Tensors of two dtypes meet: one was made or cast to a dtype that is written in the code."
             yield Finding(said, cause, "x.to(other.dtype)", failure.place)
-
-
-def _at(met: DtypesMet, place: Place | None) -> str:
-    is_elsewhere = met.place and place and (place.file, place.line) != (met.place.file, met.place.line)
-    return f", on line {met.place.line}" if is_elsewhere and met.place else ""
-
-
-def _why(met: DtypesMet) -> tuple[str, str, Place | None]:
-    """Cause, fix and place."""
-    like, name = "dtype=x.dtype  # of the tensor that it meets", met.name
-    if met.kind == "made":
-        line = met.made.source if met.made else ""
-        why = "as is written there" if re.search(r"float(?:16|32|64)|\.(?:Float|Double)Tensor", line) else "by default"
-        return f"It is made as {met.odd}, {why}.", like, met.made or met.place
-    if met.kind == "cast":
-        return f"It is cast to {met.odd} there.", ".to(self.dtype), or cast the result back: .type_as(x)", met.made
-    if met.kind == "autocast":
-        cause = f"Autocast computed it in {met.odd}; where autocast is off, layers and constants are {met.other}."
-        return cause, "x.float()  # before what is computed without autocast", met.place
-    causes = {
-        "attribute": f"`{name}` is a plain attribute: Lightning converts parameters and buffers.",
-        "layer": f"`{name}` belongs to a module that is not registered: Lightning does not convert it.",
-        "buffer": f"`{name}` is {met.odd}, whatever is computed from the layers.",
-        "global": f"`{name}` is made outside of the class, and stays {met.odd}.",
-        "batch": f"`{name}` is {met.odd}: Lightning converts what is in tuples, lists, dicts and dataclasses.",
-        "unknown": f"A tensor of {met.odd} is not converted.",
-    }
-    fixes = {
-        "attribute": f'self.register_buffer("{re.split("[.[]", name)[-1]}", ...)',
-        "layer": "nn.ModuleList([...]), nn.ModuleDict({...}), or an attribute of self",
-        "buffer": f"x.to({name}.dtype)  # what is written to it, or computed with it",
-    }
-    return causes[met.kind], fixes.get(met.kind, f"{name or 'x'}.to(self.dtype)"), met.place
 
 
 def _unknown(failure: Failure) -> Finding:
@@ -227,8 +195,9 @@ def _unknown(failure: Failure) -> Finding:
 
 
 def _is_finite(recording: Recording) -> bool:
-    seen = [e for e in recording.tape if isinstance(e, (StepRan, BackwardRan)) and e.loss is not None]
-    return all(e.loss.finite for e in seen if e.loss)
+    # What a loss scaler differentiates may be infinite: then it skips the step.
+    kinds = StepRan if recording.environment == "16-mixed" else (StepRan, BackwardRan)
+    return all(e.loss.finite for e in recording.tape if isinstance(e, kinds) and e.loss is not None)
 
 
 def _was_well_at_first(recording: Recording) -> bool:
