@@ -5,6 +5,8 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from torch.nn.utils.rnn import pack_padded_sequence
+from torch.utils.checkpoint import checkpoint
 
 PIXEL_MEAN = torch.tensor([0.4, 0.5, 0.6]).reshape(3, 1, 1)
 
@@ -228,6 +230,35 @@ class DiscountsOfFloat64(Base):
         return (values * discounts - rewards).square().mean()
 
 
+class MadeAgainInBackward(Base):
+    """In the backward pass, where the block is run again, the default dtype is float32."""
+
+    def __init__(self):
+        super().__init__()
+        self.block, self.out = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def scaled(self, x):
+        return torch.tanh(self.block(x)) * torch.full((6,), 0.5, device=x.device)
+
+    def loss(self, x):
+        h = checkpoint(self.scaled, x, use_reentrant=False)  # FAULT: MadeAgainInBackward
+        return F.mse_loss(self.out(h), x)
+
+
+class PackedAsRead(Base):
+    """Sequences are packed in float32."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.out = nn.GRU(4, 6, batch_first=True), nn.Linear(6, 1)
+
+    def loss(self, batch):
+        x, lengths = batch["x"].to(torch.float32), batch["lengths"]
+        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        _, h = self.rnn(packed)  # FAULT: PackedAsRead
+        return self.out(h[0]).square().mean()
+
+
 EXPECTED = {
     "AggregatesIntoFloat32": {
         "fault": "float32-hard-coded",
@@ -328,6 +359,22 @@ EXPECTED = {
         "check": "dtypes_fit_together",
         "severity": "error",
         "words": ["index_add", "float32"],
+    },
+    "MadeAgainInBackward": {
+        "fault": "float32-hard-coded",
+        "environment": "64-true",
+        "batch": "float[5,6]",
+        "check": "dtypes_fit_together",
+        "severity": "error",
+        "words": ["run again", "dtype="],
+    },
+    "PackedAsRead": {
+        "fault": "float32-hard-coded",
+        "environment": "64-true",
+        "batch": "{x: float[5,7,4], lengths: int[5] in 1..7}",
+        "check": "dtypes_fit_together",
+        "severity": "error",
+        "words": ["float32", "self.dtype"],
     },
     "RampOfFloat64": {
         "fault": "float64-data",

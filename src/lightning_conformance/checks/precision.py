@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lightning_conformance.checks.precision_causes import at_line, cause_of
 from lightning_conformance.checks.registry import check
-from lightning_conformance.checks.source import optimizer_place
+from lightning_conformance.checks.source import find_call, optimizer_place, step_methods
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable
 from lightning_conformance.checks.wording import number
 from lightning_conformance.environments import ENVIRONMENTS, Precision
@@ -23,7 +23,8 @@ from lightning_conformance.recording.model import BackwardRan, Failure, Optimize
 _REFUSED = re.compile(
     r"(?i)same (?:scalar |d)type|dtypes? match|equal to src\.dtype|mixed dtype|scalar type \w+ but found"
     r"|expected dtype \S+ for|type \(.*\) and (?:bias|weight) type|scalar type \w+ but got scalar type"
-    r"|Found dtype \w+ but expected|tensors but got \w+ and \w+"
+    r"|Found dtype \w+ but expected|does not match weight dtype|tensors but got \w+ and \w+"
+    r"|Recomputed values [\s\S]*?'dtype': (\S+),[\s\S]*?recomputed metadata: [\s\S]*?'dtype': (?!\1)"
 )
 # What it says where an operation has no such dtype, here or on a GPU.
 _UNKNOWN = re.compile(
@@ -176,8 +177,12 @@ def _refused(recording: Recording) -> Iterator[Finding]:
             what = f"`{met[-1].operation}` gets {met[-1].odd} beside {met[-1].other}{at_line(met[-1], place)}."
             yield Finding(f"{what}\n{said}", cause, fix, place)
         else:
-            cause = "Tensors of two dtypes meet: one was made or cast to a dtype that is written in the code."
-            yield Finding(said, cause, "x.to(other.dtype)", failure.place)
+            cause = "A tensor of another dtype meets the layers': outside of the steps, torch makes float32 by default."
+            place = failure.place
+            if "Recomputed" in said:
+                cause = "In a backward pass torch makes float32 by default, and a checkpointed step is run again there."
+                place = find_call(recording, step_methods(recording), {"checkpoint"}) or place
+            yield Finding(said, cause, "dtype=self.dtype, or x.to(self.dtype)", place)
 
 
 def _unknown(failure: Failure) -> Finding:

@@ -19,7 +19,7 @@ def cause_of(met: DtypesMet) -> tuple[str, str, Place | None]:
     like, name = "dtype=x.dtype  # of the tensor that it meets", met.name
     if met.kind == "made":
         line = met.made.source if met.made else ""
-        why = "as is written there" if re.search(r"float(?:16|32|64)|\.(?:Float|Double)Tensor", line) else "by default"
+        why = "as is written there" if re.search(r"dtype=|Tensor\(", line) else "by default"
         return f"It is made as {met.odd}, {why}.", like, met.made or met.place
     if met.kind == "cast":
         return f"It is cast to {met.odd} there.", ".to(self.dtype), or cast the result back: .type_as(x)", met.made
