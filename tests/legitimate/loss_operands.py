@@ -138,7 +138,7 @@ class ProbabilitiesAndTheirEntropy(L.LightningModule):
         x, tags = batch
         probabilities = self.net(x)
         with torch.autocast(x.device.type, enabled=False):  # a GPU's autocast refuses the loss
-            loss = nn.BCELoss()(probabilities.float(), tags)
+            loss = nn.BCELoss()(probabilities.float(), tags.float())
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 
