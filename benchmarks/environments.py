@@ -7,7 +7,8 @@
 The table has a row for each fault that is expected in another environment than the CPU, and the environments that
 catch it: `caught` where the check that is there for it names the line, `named` where another check of the
 environment's own explains it, `stops` where no more is said than that the run ended. Each environment then judges the
-legitimate modules with its own checks; none may be accused. The virtual accelerator must give the CPU's losses, bit for
+legitimate modules with its own checks; none that runs there may be accused, and all run there but where parameters are
+converted: not every module is made for that. The virtual accelerator must give the CPU's losses, bit for
 bit, and its verdicts. A cost is the time of one watched fit over that on the plain CPU, both in this process, one after
 the other.
 """
@@ -85,7 +86,7 @@ def _mark(case: Case, name: str) -> str:
 
 def compare(legitimate: Sequence[Case], name: str, repeats: int) -> None:
     """Accusations, costs and, where they must be the same, losses and verdicts of the legitimate modules."""
-    ratios, differing, accused, undecided = [], 0, 0, 0
+    ratios, differing, accused, stopped, undecided = [], 0, 0, 0, 0
     for case in legitimate:
         select = TRAINING if name in SAME else OWN[name]
         report = _report(case, name, select)
@@ -94,14 +95,15 @@ def compare(legitimate: Sequence[Case], name: str, repeats: int) -> None:
         if name in SAME:
             differing += _differs(case, _report(case, "cpu", select), report)
         accusations = list(_accusations(report, name))
-        accused += bool(accusations)
-        undecided += any(
-            verdict.outcome == "inconclusive" and verdict.check in OWN[name] for verdict in report.verdicts
-        )
+        stops = report.verdict("training_completes", name).failed
+        stopped += stops
+        accused += bool(accusations) and not stops
+        undecided += "inconclusive" in {verdict.outcome for verdict in report.verdicts if verdict.check in OWN[name]}
         for finding in accusations:
-            print(f"{case.name}: {finding.place}: {finding.message}")
+            print(f"{case.name}{' (stops)' if stops else ''}: {finding.place}: {finding.message}")
     same = f", {differing} with other losses or verdicts" if name in SAME else ""
-    print(f"{name}: {len(legitimate)} legitimate modules: {accused} accused, {undecided} undecided{same}.")
+    print(f"{name}: {len(legitimate)} legitimate modules: {accused} accused that run, {stopped} that do not run there,")
+    print(f"{name}: {undecided} undecided{same}.")
     if ratios:
         first, middle, last = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
         print(f"{name}: a run costs {middle:.2f} times that on the plain CPU (quartiles {first:.2f} and {last:.2f}).")

@@ -177,7 +177,7 @@ def _refused(recording: Recording) -> Iterator[Finding]:
             what = f"`{met[-1].operation}` gets {met[-1].odd} beside {met[-1].other}{at_line(met[-1], place)}."
             yield Finding(f"{what}\n{said}", cause, fix, place)
         else:
-            cause = "A tensor of another dtype meets the layers' or the loss; outside of the steps, torch makes float32."
+            cause = "A tensor of another dtype meets the layers or the loss; outside of a step torch makes float32."
             place = failure.place
             if "Recomputed" in said:
                 cause = "In a backward pass torch makes float32 by default, and a checkpointed step is run again there."

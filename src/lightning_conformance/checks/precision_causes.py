@@ -36,7 +36,7 @@ def cause_of(met: DtypesMet) -> tuple[str, str, Place | None]:
     }
     fixes = {
         "attribute": f'self.register_buffer("{re.split("[.[]", name)[-1]}", ...)',
-        "layer": "nn.ModuleList([...]), nn.ModuleDict({...}), or an attribute of self",
+        "layer": "nn.ModuleList([...]) or nn.ModuleDict({...}); or .to(self.dtype) in on_fit_start",
         "buffer": f"x.to({name}.dtype)  # what is written to it, or computed with it",
     }
     return causes[met.kind], fixes.get(met.kind, f"{name or 'x'}.to(self.dtype)"), met.place
