@@ -23,6 +23,7 @@ NOT_WITHOUT_BATCH = {
     "KnowsAnotherBatchSize": "without the DataModule there is no conflict",
     "TransferWithoutIndex": "the hook fails while the batch is sought, before the methods are looked at",
     "EmptyMask": "the batches that are made hold every token, the mask among them",
+    "AggregatesInTheDtype": "nothing tells the number of nodes from the batch size",
     "AdjacencyFirst": "nothing tells the number of nodes from the batch size",
     "LeftoverOptimizerIndex": "Lightning 2.0 meets the error while the batch is sought, with no line of the user's",
     "OldOptimizerStepSignature": "the error is met while the batch is sought, and has no line of the user's",
