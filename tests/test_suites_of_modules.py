@@ -23,6 +23,7 @@ NOT_WITHOUT_BATCH = {
     "KnowsAnotherBatchSize": "without the DataModule there is no conflict",
     "TransferWithoutIndex": "the hook fails while the batch is sought, before the methods are looked at",
     "EmptyMask": "the batches that are made hold every token, the mask among them",
+    "AggregatesInTheDtype": "nothing tells the number of nodes from the batch size",
     "AdjacencyFirst": "nothing tells the number of nodes from the batch size",
     "LeftoverOptimizerIndex": "Lightning 2.0 meets the error while the batch is sought, with no line of the user's",
     "OldOptimizerStepSignature": "the error is met while the batch is sought, and has no line of the user's",
@@ -33,6 +34,8 @@ NOT_WITHOUT_BATCH = {
     "DrawsFromUnseededGenerator": "the search cannot follow values through NumPy",
     "GraphFirst": "nothing tells the number of nodes from the batch size",
     "ListOfImages": "nothing tells a list of images from one tensor of them",
+    "TargetsAsFloatTensor": "the search finds no index for index_add",
+    "HalfByHand": "the error is met while the batch is sought, in float32",
     "EmbedsTypes": "the error is met while the batch is sought, before the attributes are looked at",
 }
 

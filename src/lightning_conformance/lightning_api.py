@@ -7,11 +7,12 @@ A subject is run by the Trainer of the package that it subclasses: ``pytorch_lig
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +54,7 @@ class LightningPackage:
     @property
     def release(self) -> tuple[int, int]:
         """Major and minor version, for example ``(2, 6)``."""
-        match = re.match(r"(\d+)\.(\d+)", self.version)
-        return (int(match[1]), int(match[2])) if match else (0, 0)
+        return _release(self.version)
 
     @property
     def Trainer(self) -> Any:
@@ -152,6 +152,11 @@ class LightningPackage:
                 cache.update(seen)
 
 
+def _release(version: str) -> tuple[int, int]:
+    match = re.match(r"(\d+)\.(\d+)", version)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
 def package_of(obj: Any) -> LightningPackage | None:
     """The Lightning package that a module, or a class of modules, belongs to; None where it is none.
 
@@ -207,6 +212,23 @@ def installed_packages() -> list[LightningPackage]:
 def import_late_parts() -> None:
     """Import what Lightning before 2.6 imports when it first trains: many seconds in a fresh environment."""
     import torch._dynamo  # noqa: F401
+
+
+def installed_releases() -> list[tuple[str, str, tuple[int, int]]]:
+    """Distribution, version and release of each Lightning package that is installed; imports none of them."""
+    found = []
+    for name in ("pytorch-lightning", "lightning"):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            version = importlib.metadata.version(name)
+            found.append((name, version, _release(version)))
+    return found
+
+
+def precision_word(name: str) -> str | int:
+    """The Trainer's argument for a precision, by its name of today; Lightning 1.9 has others."""
+    old: dict[str, str | int] = {"bf16-mixed": "bf16", "16-mixed": 16, "64-true": 64}
+    is_old = any(release < (2, 0) for _, _, release in installed_releases())
+    return old.get(name, name) if is_old else name
 
 
 def is_lightning_file(file: str) -> bool:

@@ -290,7 +290,7 @@ class FromTheHost(Base):
         out = out[:, self.order] + out[torch.randperm(len(x))] + torch.full((), 0.1)
         out = torch.maximum(out, torch.tensor(-1.0)).clamp(max=torch.tensor(4.0))
         out = out.masked_fill(out > 3, torch.tensor(3.0))
-        out[:, torch.arange(2)] = torch.tensor(0.5)
+        out[:, torch.arange(2)] = torch.tensor(0.5, dtype=out.dtype)
         self.steps += 1
         return (out[:, self.keep] - x[:, :4] * torch.tensor(np.float32(0.5))).square().mean()
 
@@ -383,8 +383,8 @@ class OutOfTheStep(Base):
         logits = self.net(x)
         predicted = logits.detach().argmax(-1).cpu()
         self.counts += torch.bincount(predicted, minlength=3) * torch.ones(3)
-        self.seen.append(logits.detach().cpu().numpy().mean(axis=0))
-        self.seen.append(np.asarray(logits.detach().to("cpu")).sum())
+        self.seen.append(logits.detach().cpu().float().numpy().mean(axis=0))
+        self.seen.append(np.asarray(logits.detach().float().to("cpu")).sum())
         weights = torch.as_tensor(np.bincount(y.cpu().numpy(), minlength=3) + 1.0, dtype=x.dtype).to(x.device)
         if logits.abs().max() > 1e6 or len(y.tolist()) == 0:
             raise ValueError(f"diverged at {float(logits.abs().max())}")
@@ -567,7 +567,7 @@ class GraphBatches(Base):
     def loss(self, graph):
         source, target = graph.edges
         messages = self.net(graph.nodes)[source]
-        gathered = torch.zeros_like(graph.nodes).index_add(0, target, messages)
+        gathered = torch.zeros_like(graph.nodes, dtype=messages.dtype).index_add(0, target, messages)
         return F.mse_loss(gathered, graph.nodes)
 
     def train_dataloader(self):

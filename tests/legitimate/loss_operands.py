@@ -136,7 +136,9 @@ class ProbabilitiesAndTheirEntropy(L.LightningModule):
 
     def training_step(self, batch, batch_idx):
         x, tags = batch
-        loss = nn.BCELoss()(self.net(x), tags)
+        probabilities = self.net(x)
+        with torch.autocast(x.device.type, enabled=False):  # a GPU's autocast refuses the loss
+            loss = nn.BCELoss()(probabilities.float(), tags.float())
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 

@@ -94,7 +94,7 @@ def _where_and_what(failure: Failure) -> str:
 
 
 def _stopped(recording: Recording, failure: Failure) -> Finding:
-    known = explain(failure) or _missing_attribute(recording, failure)
+    known = explain(failure, recording.environment) or _missing_attribute(recording, failure)
     place = failure.place
     if place is None or (known and known.instead):
         place = _best_place(recording, failure, known) or place

@@ -22,6 +22,7 @@ class Explanation:
         line: What the line that failed must mention; empty for anything.
         instead: Whether the method goes before the line that failed.
         during: The only stages of the run that it fits; empty for any.
+        elsewhere: An environment that it does not fit.
     """
 
     pattern: str
@@ -33,6 +34,7 @@ class Explanation:
     line: str = ""
     instead: bool = False
     during: tuple[str, ...] = ()
+    elsewhere: str = ""
 
 
 EXPLANATIONS = (
@@ -221,6 +223,17 @@ EXPLANATIONS = (
         stage="fit",
     ),
     Explanation(
+        r"got Double and (?:Float|BFloat16)|Input type \(double\) and|type Float but found Double|double != float",
+        "A float64 tensor meets float32 weights: float64 is what NumPy, and so torch.from_numpy, makes.",
+        "x.float(), or array.astype(np.float32) where the data is made",
+        elsewhere="64-true",
+    ),
+    Explanation(
+        r"Can't call numpy\(\) on Tensor that requires grad",
+        "NumPy knows no graph: the tensor has to be taken out of it.",
+        "x.detach().cpu().numpy()",
+    ),
+    Explanation(
         r"NotImplementedError: Module \[\w+\] is missing the required \"forward\" function",
         "self(...) is called, and the class defines no forward.",
         "def forward(self, x): ...",
@@ -228,10 +241,12 @@ EXPLANATIONS = (
 )
 
 
-def explain(failure: Failure) -> Explanation | None:
-    """What a failure's message means, with the pattern's groups filled in."""
+def explain(failure: Failure, environment: str = "") -> Explanation | None:
+    """What a failure's message means in an environment, with the pattern's groups filled in."""
     for known in EXPLANATIONS:
         match = re.search(known.pattern, f"{failure.type}: {failure.message}")
+        if known.elsewhere and known.elsewhere == environment:
+            continue
         if known.stage not in ("", failure.stage) or not re.search(known.line, _line(failure)):
             continue
         if known.during and (failure.at is None or failure.at.stage not in known.during):

@@ -6,12 +6,15 @@ import difflib
 from collections.abc import Iterable
 
 from lightning_conformance.environments.base import SPECIAL, Cpu, Cuda, Environment, Mps
+from lightning_conformance.environments.precision import PRECISIONS, Precision
 from lightning_conformance.environments.virtual import Virtual
 from lightning_conformance.errors import UsageError
 
 AUTO = "auto"
 SECOND_DEVICE = Cuda("cuda-1", "one process on the second CUDA device", index=1)
-ENVIRONMENTS: dict[str, Environment] = {e.name: e for e in (Cpu(), Virtual(), Cuda(), SECOND_DEVICE, Mps())}
+ENVIRONMENTS: dict[str, Environment] = {
+    e.name: e for e in (Cpu(), Virtual(), *PRECISIONS, Cuda(), SECOND_DEVICE, Mps())
+}
 
 
 def check_names(words: Iterable[str]) -> list[str]:
@@ -35,8 +38,9 @@ def check_names(words: Iterable[str]) -> list[str]:
 def select(words: Iterable[str]) -> list[Environment]:
     """The environments that the user's words choose.
 
-    ``auto`` is every real one that is there, and every one that a computer without an accelerator can pretend. Beside
-    an ordinary environment, those that pretend judge what only they can show; alone, they judge everything.
+    ``auto`` is every real one that is there, every one that a computer without an accelerator can pretend, and the
+    precision that GPUs train in. Beside an ordinary environment, the others judge what only they can show; alone, they
+    judge everything.
 
     Raises:
         UsageError: An unknown name, or a named environment that is not there.
@@ -44,7 +48,7 @@ def select(words: Iterable[str]) -> list[Environment]:
     chosen: dict[str, Environment] = {}
     for name in check_names(words):
         if name == AUTO:
-            chosen.update((e.name, e) for e in ENVIRONMENTS.values() if not e.ordinary or e.unavailable() is None)
+            chosen.update((e.name, e) for e in ENVIRONMENTS.values() if e.in_auto())
             continue
         reason = ENVIRONMENTS[name].unavailable()
         if reason is not None:
@@ -81,6 +85,7 @@ __all__ = [
     "Cuda",
     "Environment",
     "Mps",
+    "Precision",
     "Virtual",
     "check_names",
     "environments_text",

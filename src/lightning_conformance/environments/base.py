@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,9 +32,17 @@ class Environment:
         """Why the environment is not there; None where it is."""
         return None
 
+    def in_auto(self) -> bool:
+        """Whether ``auto`` chooses it: each real one that is there, and each one that can be pretended."""
+        return not self.ordinary or self.unavailable() is None
+
     def trainer_arguments(self) -> dict[str, Any]:
         """Arguments of the Trainer that make it run here."""
         return {"accelerator": "cpu", "devices": 1}
+
+    def in_effect(self) -> AbstractContextManager[Any]:
+        """What holds in the process while something runs here."""
+        return nullcontext()
 
     def device(self) -> Any:
         """The ``torch.device`` that batches are moved to."""

@@ -77,7 +77,7 @@ def record_regime(
     blank = replace(Recording(subject.label, environment.name, regime), **_carried(train))
     if not train.completed:
         return replace(blank, missing="training does not complete (see training_completes)")
-    with leave_no_trace(), deadline(timeout):
+    with leave_no_trace(), environment.in_effect(), deadline(timeout):
         try:
             return REGIMES[regime](_settled_setup(subject, environment, train, batch), blank)
         except DoesNotApply as reason:
@@ -184,7 +184,7 @@ def _settled_setup(subject: Subject, environment: Environment, train: Recording,
 
 def _record(subject: Subject, environment: Environment, batch: Any, plan: Plan, timeout: float | None) -> Recording:
     blank = Recording(subject.label, environment.name, TRAIN, train_loss_name=subject.train_loss)
-    with leave_no_trace(), deadline(timeout):
+    with leave_no_trace(), environment.in_effect(), deadline(timeout):
         try:
             return _record_fed(subject, environment, plan, blank, batch)
         except ModuleOwnError as error:

@@ -113,7 +113,18 @@ _DEVICE = re.compile(
 )
 
 
+# A kernel that the CPU has not; of the operations named last, no device has one.
+_KERNEL = re.compile(
+    r"\"(?!cholesky|lu_|linalg|triangular|geqrf|orgqr|lstsq|eig|svd|cdist|ctc_loss|hist)(?P<name>\w+)\" "
+    r"not implemented for '(?P<dtype>BFloat16|Half)'"
+)
+
+
 def _device(error: BaseException) -> EnvironmentProblem | None:
+    kernel = _KERNEL.search(str(error))
+    if kernel is not None:
+        message = f"this torch has no kernel `{kernel['name']}` for {kernel['dtype']} on this device"
+        return EnvironmentProblem("device", message, "Run on a GPU, or with a newer torch.")
     found = _DEVICE.search(str(error))
     if found is None:
         return None

@@ -70,11 +70,11 @@ class DeviceWatch(Instrument):
 
         def batch_to_device(batch: Any, *args: Any, **kwargs: Any) -> Any:
             # Workers hand their tensors over in ways that no mode sees.
-            for _, tensor in _tensors_of(batch):
+            for _, tensor in tensors_of_batch(batch):
                 self._side(tensor, mark=True)
             moved = transfer(batch, *args, **kwargs)
             self._left.clear()
-            for path, tensor in _tensors_of(moved):
+            for path, tensor in tensors_of_batch(moved):
                 storage = storage_of(tensor)
                 if storage is not None and self._side(tensor, mark=False) is not Side.DEVICE:
                     self._left[id(storage)] = storage, path
@@ -239,7 +239,7 @@ def _is_lightnings(frame: FrameType) -> bool:
     return is_lightning_file(frame.f_code.co_filename)
 
 
-def _tensors_of(batch: Any, path: str = "batch", depth: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
+def tensors_of_batch(batch: Any, path: str = "batch", depth: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
     """The tensors of a batch, with how they are reached; also those that are attributes of an object."""
     if isinstance(batch, torch.Tensor):
         yield path, batch
@@ -253,4 +253,4 @@ def _tensors_of(batch: Any, path: str = "batch", depth: int = 0) -> Iterator[tup
     else:
         items = [(f"{path}.{name}", value) for name, value in getattr(batch, "__dict__", {}).items()]
     for where, value in items:
-        yield from _tensors_of(value, where, depth + 1)
+        yield from tensors_of_batch(value, where, depth + 1)
