@@ -55,18 +55,23 @@ def dtypes_fit_together(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    out = torch.zeros(n, 8)
-    out.index_add_(0, index, self.net(x))
+    def forward(self, x):
+        h = self.net(x)
+        out = torch.zeros(len(x), 3)
+        return out.index_add_(0, torch.arange(len(x)), h)
     ```
 
     ## Use instead
     ```python
-    h = self.net(x)
-    out = torch.zeros(n, 8, dtype=h.dtype, device=h.device)
-    out.index_add_(0, index, h)
+    def forward(self, x):
+        h = self.net(x)
+        out = torch.zeros_like(h)
+        return out.index_add_(0, torch.arange(len(x)), h)
     ```
 
     ## Legitimate exceptions
+    A cast to float32 around a softmax, a norm or a loss is right, and passes as long as what meets it is cast, too.
+    Numbers of Python and tensors without dimensions leave the dtype as it is.
     """
     _needs_precision(recording)
     yield from _refused(recording)
@@ -92,14 +97,20 @@ def operations_know_the_dtype(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    self.seen.append(logits.detach().cpu().numpy())
-    loss = F.binary_cross_entropy(torch.sigmoid(logits), y)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        logits = self(x)
+        self.scores = logits.detach().cpu().numpy()
+        return F.cross_entropy(logits, y)
     ```
 
     ## Use instead
     ```python
-    self.seen.append(logits.detach().float().cpu().numpy())
-    loss = F.binary_cross_entropy_with_logits(logits, y)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        logits = self(x)
+        self.scores = logits.detach().float().cpu().numpy()
+        return F.cross_entropy(logits, y)
     ```
 
     ## Legitimate exceptions
@@ -128,12 +139,21 @@ def values_fit_the_precision(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    scores = scores.masked_fill(mask, -1e9)
+    # batch: x: float[16,8], y: int[16]<3
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        p = torch.softmax(40 * self(x), dim=1).bfloat16().clamp(1e-6, 1 - 1e-6)
+        target = F.one_hot(y, 3)
+        return -(target * p.log() + (1 - target) * (1 - p).log()).mean()
     ```
 
     ## Use instead
     ```python
-    scores = scores.masked_fill(mask, torch.finfo(scores.dtype).min)
+    # batch: x: float[16,8], y: int[16]<3
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        target = F.one_hot(y, 3).float()
+        return F.binary_cross_entropy_with_logits(40 * self(x), target)
     ```
 
     ## Legitimate exceptions
