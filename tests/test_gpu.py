@@ -13,7 +13,7 @@ pytestmark = [
 
 def test_auto_runs_on_the_gpu_too():
     report = check_module("examples/classifier.py:Classifier", batch="x: float[8,20], y: int[8]<3")
-    assert [recording.environment for recording in report.recordings] == ["cpu", "cuda"]
+    assert {"cpu", "virtual", "cuda"} <= {recording.environment for recording in report.recordings}
     assert report.passed
 
 
