@@ -14,7 +14,7 @@ import torch
 from lightning_conformance.deadline import deadline, patient_time
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.lightning_api import LightningPackage, import_late_parts, package_of
-from lightning_conformance.subjects.batch_nodes import Node, TensorSpec, children
+from lightning_conformance.subjects.batch_nodes import Node, TensorSpec, TupleSpec, children
 from lightning_conformance.subjects.batch_spec import BatchSpec, describe
 from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.live import (
@@ -83,6 +83,11 @@ def infer_batch(
     raise run.failure(time.monotonic() - started)
 
 
+def _is_of_other_length(root: Node, seed: Node) -> bool:
+    """Whether the code unpacked another number of parts than the annotation has."""
+    return isinstance(root, TupleSpec) and isinstance(seed, TupleSpec) and len(root.items) != len(seed.items)
+
+
 class _Run:
     """One call of ``infer_batch``."""
 
@@ -134,6 +139,8 @@ class _Run:
     def _agreeing(self, found: Inference, folder: str) -> Inference:
         """With the dimensions and dtypes of the annotation, too, if the fit runs with them."""
         assert self.seed is not None
+        if _is_of_other_length(found.spec.root, self.seed):
+            return found
         root = reconciled(found.spec.root, self.seed)
         if root == found.spec.root:
             return replace(found, seeded=True)
