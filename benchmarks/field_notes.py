@@ -6,6 +6,7 @@ Run it in the folder of the project, in an environment that has the packages::
     python -m benchmarks.field_notes --corpus FOLDER darts NBEATS
     python -m benchmarks.field_notes --demos                    # the classes of lightning.pytorch.demos
     python -m benchmarks.field_notes --corpus FOLDER --table    # the first lines as a Markdown table
+    python -m benchmarks.field_notes --demos --environment auto # wherever they can run here, not on the CPU alone
 
 ``benchmarks/cases.py`` says what a corpus is. A name on the command line is that of a file, without ``case_``, or that
 of a case.
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.cases import Case, corpus, demos, quiet, selected, silence
-from lightning_conformance import Finding, Report, check_module
+from lightning_conformance import Finding, Report, Verdict, check_module
 
 OUTCOMES = ("passed", "failed", "not applicable", "inconclusive")
 
@@ -69,7 +70,7 @@ class Row:
     def severity(self, severity: str) -> list[tuple[str, Finding]]:
         """The findings of one severity, with the checks that made them."""
         verdicts = self.report.verdicts if self.report else ()
-        return [(v.check, f) for v in verdicts for f in v.findings if f.severity == severity]
+        return [(_name(v), f) for v in verdicts for f in v.findings if f.severity == severity]
 
     def details(self) -> Iterator[str]:
         """The batch, each finding, and each check that could not decide."""
@@ -82,7 +83,11 @@ class Row:
                 yield f"{severity:<9} {check}: {' '.join(finding.message.split())} ({_where(finding)})"
         for verdict in self.report.verdicts:
             if verdict.reason:
-                yield f"{verdict.outcome}: {verdict.check}: {verdict.reason}"
+                yield f"{verdict.outcome}: {_name(verdict)}: {verdict.reason}"
+
+
+def _name(verdict: Verdict) -> str:
+    return verdict.check if verdict.environment == "cpu" else f"{verdict.environment}::{verdict.check}"
 
 
 def _distribution(top_level: str) -> str:
@@ -106,7 +111,7 @@ def _shortened(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
-def try_case(case: Case) -> Row:
+def try_case(case: Case, environment: str = "cpu") -> Row:
     """Run the kit on one case."""
     start = time.perf_counter()
     try:
@@ -118,7 +123,9 @@ def try_case(case: Case) -> Row:
     start = time.perf_counter()
     try:
         with silence():
-            report = check_module(case.make, batch=case.batch, environment="cpu", raise_on_failure=False)
+            report = check_module(
+                case.make, batch=case.batch, environment=environment.split(","), raise_on_failure=False
+            )
     except Exception:
         return Row(case, time.perf_counter() - start, missing=f"the kit crashed:\n{traceback.format_exc()}")
     return Row(case, time.perf_counter() - start, report)
@@ -143,14 +150,32 @@ def total(rows: list[Row]) -> str:
     seconds = sum(row.seconds for row in judged)
     by_check = Counter((check, s) for row in judged for s in ("error", "warning") for check, _ in row.severity(s))
     lines = [f"{n:4} {severity:<8} {check}" for (check, severity), n in sorted(by_check.items())]
+    lines += list(_completed([row.report for row in rows if row.report]))
     head = f"{len(judged)} cases: {errors} errors and {warned} warnings in {verdicts} verdicts, {seconds:.0f} s"
     return "\n".join([head, *lines])
+
+
+def _completed(reports: list[Report]) -> Iterator[str]:
+    """How many of the runs that end well on the CPU do so in each other environment."""
+    ended = Counter(
+        r.environment for report in reports if report.recordings[0].completed for r in report.recordings[1:]
+    )
+    well = Counter(
+        r.environment
+        for report in reports
+        if report.recordings[0].completed
+        for r in report.recordings[1:]
+        if r.completed
+    )
+    for environment, of in ended.items():
+        yield f"{environment}: {well[environment]} of {of} that train on the CPU run to the end"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, help="a folder of case_*.py files")
     parser.add_argument("--demos", action="store_true", help="the classes of lightning.pytorch.demos")
+    parser.add_argument("--environment", default="cpu", help="auto, or names with commas, cpu first (default: cpu)")
     parser.add_argument("--table", action="store_true", help="end with a Markdown table")
     parser.add_argument("names", nargs="*", help="files (without case_) or cases")
     arguments = parser.parse_args()
@@ -164,7 +189,7 @@ def main() -> None:
         parser.error(str(error))
     rows = []
     for case in cases:
-        rows.append(try_case(case))
+        rows.append(try_case(case, arguments.environment))
         print(rows[-1], flush=True)
     if arguments.table:
         print("", *table(rows), sep="\n")
