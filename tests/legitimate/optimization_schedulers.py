@@ -1,10 +1,13 @@
 """Schedulers that are right and look like those that are not."""
 
+import math
+
 import lightning.pytorch as L
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.optim import lr_scheduler
+from torch.utils.data import DataLoader, TensorDataset
 
 
 class _Regressor(L.LightningModule):
@@ -122,7 +125,35 @@ class ClipsEachGroupByItself(_Regressor):
         return torch.optim.SGD(self.parameters(), lr=self.lr)
 
 
+class OneCycleOverItsOwnFewBatches(_Regressor):
+    """However many batches a run may have, its own loader has three."""
+
+    def train_dataloader(self):
+        x = torch.randn(12, 5)
+        return DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=4, shuffle=True)
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr)
+        steps = self.trainer.estimated_stepping_batches
+        cycle = lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+
+class CosineThatSwingsAfterWarmup(_Regressor):
+    """Ten epochs of warm-up; the cosine comes back to its full height far beyond the end."""
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr)
+
+        def rate(epoch):
+            return min((epoch + 1) / 10, 0.5 * (math.cos(epoch / 100 * math.pi) + 1))
+
+        return [optimizer], [lr_scheduler.LambdaLR(optimizer, rate)]
+
+
 LEGITIMATE = {
+    "OneCycleOverItsOwnFewBatches": {},
+    "CosineThatSwingsAfterWarmup": {"batch": "x: float[5,5], y: float[5,1]"},
     "ClipsEachGroupByItself": {"batch": "x: float[5,5], y: float[5,1]"},
     "StepsEveryThirtyEpochs": {"batch": "x: float[5,5], y: float[5,1]"},
     "EightEpochsOfCosine": {"batch": "x: float[5,5], y: float[5,1]"},

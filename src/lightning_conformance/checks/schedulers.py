@@ -58,7 +58,7 @@ def scheduler_fits_the_run(train: Recording, horizons: Recording) -> Iterator[Fi
     schedulers = [s for s in train.all(SchedulerSeen) if s.known is not None]
     if not schedulers:
         raise NotApplicable("Lightning has no scheduler of the module")
-    more_batches, more_epochs = list(horizons.all(SchedulersBuilt))
+    other_batches, more_epochs = list(horizons.all(SchedulersBuilt))
     for each in schedulers:
         unknown = _unknown_length(train, each)
         if unknown:
@@ -67,10 +67,10 @@ def scheduler_fits_the_run(train: Recording, horizons: Recording) -> Iterator[Fi
         by_epoch = _moves_by_epoch(train, each)
         if by_epoch is None:
             continue
-        with_batches, with_epochs = (_differing(each, built) for built in (more_batches, more_epochs))
+        with_batches, with_epochs = (_differing(each, built) for built in (other_batches, more_epochs))
         if by_epoch:
             yield from _too_slow(train, each, with_batches)
-        elif with_epochs and not with_batches and train.automatic:
+        elif with_epochs and not with_batches and train.automatic and other_batches.batches != more_epochs.batches:
             yield _too_fast(each, with_epochs[0])
 
 

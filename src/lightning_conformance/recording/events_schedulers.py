@@ -54,7 +54,7 @@ class SchedulersBuilt(Seen):
 
     Args:
         epochs: Epochs of that run.
-        batches: Training batches an epoch.
+        batches: Training batches an epoch, no more than there are.
         horizons: One a scheduler, as in ``SchedulerSeen.horizon``.
     """
 

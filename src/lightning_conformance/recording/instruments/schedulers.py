@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from numbers import Real
 from typing import Any
 
@@ -201,5 +202,8 @@ def _warmup(scheduler: Any) -> int:
         top = max(values)
         if (values[-1] == top and values[-1] > 2 * values[-2]) or not values[0] < 0.5 * top < float("inf"):
             continue
-        longest = max(longest, next(at for at, value in zip(_GRID, values, strict=True) if value >= 0.99 * top))
+        # Where it swings, the first peak counts.
+        turn = next((i for i, (one, other) in enumerate(pairwise(values)) if other < one), None)
+        high = top if turn is None or values[turn] < 0.5 * top else values[turn]
+        longest = max(longest, next(at for at, value in zip(_GRID, values, strict=True) if value >= 0.99 * high))
     return longest

@@ -21,15 +21,24 @@ def record(setup: Setup, blank: Recording) -> Recording:
     """What the schedulers are made for with other numbers of batches, and of epochs."""
     if "configure_optimizers" not in blank.methods:
         raise DoesNotApply("the module's own classes configure no optimizer")
-    plan, events = setup.plan, []
-    for epochs, batches in ((plan.epochs, plan.batches + 3), (plan.epochs + 3, plan.batches)):
-        configs = _configs(replace(setup, plan=replace(plan, epochs=epochs, batches=batches)))
-        horizons = tuple(horizon_of(config.scheduler) for config in configs)
-        events.append(SchedulersBuilt(Moment("train", 0, -1, "configure_optimizers"), epochs, batches, horizons))
-    return replace(blank, tape=tuple(events))
+    plan = setup.plan
+    more_epochs = _built(setup, plan.epochs + 3, plan.batches)
+    other_batches = _built(setup, plan.epochs, plan.batches + 3)
+    if other_batches.batches == more_epochs.batches > 1:
+        # The module's own loader has no more.
+        other_batches = _built(setup, plan.epochs, more_epochs.batches - 1)
+    return replace(blank, tape=(other_batches, more_epochs))
 
 
-def _configs(setup: Setup) -> list[Any]:
+def _built(setup: Setup, epochs: int, batches: int) -> SchedulersBuilt:
+    configs, found = _configs(replace(setup, plan=replace(setup.plan, epochs=epochs, batches=batches)))
+    horizons = tuple(horizon_of(config.scheduler) for config in configs)
+    return SchedulersBuilt(Moment("train", 0, -1, "configure_optimizers"), epochs, found, horizons)
+
+
+def _configs(setup: Setup) -> tuple[list[Any], int]:
+    """The Trainer's schedulers before the first step, and how many batches an epoch has."""
+
     class Stop(setup.package.Callback):  # type: ignore[misc, name-defined]
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:
             raise _Configured
@@ -38,4 +47,5 @@ def _configs(setup: Setup) -> list[Any]:
         trainer = setup.trainer(where, callbacks=[Stop()], logger=False, num_sanity_val_steps=0)
         with suppress(_Configured):
             setup.fit(trainer, setup.build())
-        return list(trainer.lr_scheduler_configs)
+        number = trainer.num_training_batches
+        return list(trainer.lr_scheduler_configs), int(number) if number < float("inf") else setup.plan.batches
