@@ -6,12 +6,13 @@ import difflib
 from collections.abc import Iterable
 
 from lightning_conformance.environments.base import SPECIAL, Cpu, Cuda, Environment, Mps
+from lightning_conformance.environments.processes import Ddp
 from lightning_conformance.environments.virtual import Virtual
 from lightning_conformance.errors import UsageError
 
 AUTO = "auto"
 SECOND_DEVICE = Cuda("cuda-1", "one process on the second CUDA device", index=1)
-ENVIRONMENTS: dict[str, Environment] = {e.name: e for e in (Cpu(), Virtual(), Cuda(), SECOND_DEVICE, Mps())}
+ENVIRONMENTS: dict[str, Environment] = {e.name: e for e in (Cpu(), Virtual(), Ddp(), Cuda(), SECOND_DEVICE, Mps())}
 
 
 def check_names(words: Iterable[str]) -> list[str]:
@@ -74,6 +75,7 @@ __all__ = [
     "SPECIAL",
     "Cpu",
     "Cuda",
+    "Ddp",
     "Environment",
     "Mps",
     "Virtual",

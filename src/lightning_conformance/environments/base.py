@@ -19,6 +19,7 @@ class Environment:
         own: Families of checks that need such a place.
         ordinary: Whether all families are judged that need no other place, even beside another environment.
         narrowed: Whether its own families alone are judged.
+        ranks: Processes that train together.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Environment:
     own: tuple[str, ...] = ()
     ordinary: bool = True
     narrowed: bool = False
+    ranks: int = 1
 
     def unavailable(self) -> str | None:
         """Why the environment is not there; None where it is."""

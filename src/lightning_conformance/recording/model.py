@@ -135,11 +135,13 @@ class Settled:
         ragged: Whether the last batch of an epoch may be smaller.
         validation: Whether there is something to validate with.
         loaders: How many validation loaders ``validation_step`` gets.
+        find_unused: Whether several processes must look for parameters without a gradient.
     """
 
     ragged: bool = True
     validation: bool = True
     loaders: int = 1
+    find_unused: bool = False
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,8 @@ def record_regime(
     blank = replace(Recording(subject.label, environment.name, regime), **_carried(train))
     if not train.completed:
         return replace(blank, missing="training does not complete (see training_completes)")
+    if environment.ranks > 1:
+        return replace(blank, inapplicable=f"in the environment {environment.name}, nothing is run but training")
     with leave_no_trace(), deadline(timeout):
         try:
             return REGIMES[regime](_settled_setup(subject, environment, train, batch), blank)
@@ -210,7 +212,8 @@ def _record_fed(subject: Subject, environment: Environment, plan: Plan, blank: R
         init_text=subject.init_text,
         notes=notes,
     )
-    recording = record_steadily(Setup(subject, environment, source, plan), told)
+    plan_here = replace(plan, ranks=environment.ranks)
+    recording = record_steadily(Setup(subject, environment, source, plan_here), told)
     if source.inferred and _is_in_training_step(recording.failure) and subject.renew_source():
         return _record_fed(subject, environment, plan, blank, batch)
     return recording

@@ -25,12 +25,14 @@ class Plan:
         batches: Training batches an epoch.
         validation_batches: Validation batches an epoch.
         seed: Seeds the module, the run and the batches.
+        ranks: Processes that share the batches; each gets as many.
     """
 
     epochs: int = 2
     batches: int = 4
     validation_batches: int = 2
     seed: int = 0
+    ranks: int = 1
 
 
 class BatchSource(Protocol):
@@ -140,17 +142,18 @@ class MadeBatches:
 
     def fit_arguments(self, plan: Plan, *, ragged: bool, validation: bool) -> dict[str, Any]:
         """A training loader, and a validation loader where there is something to validate."""
-        arguments = {"train_dataloaders": self._stream(0, plan.batches, ragged)}
+        arguments = {"train_dataloaders": self._stream(0, plan.batches, plan.ranks, ragged)}
         if validation:
-            arguments["val_dataloaders"] = self._stream(1000, plan.validation_batches, ragged)
+            arguments["val_dataloaders"] = self._stream(1000, plan.validation_batches, plan.ranks, ragged)
         return arguments
 
-    def _stream(self, offset: int, length: int, ragged: bool) -> DataLoader[Any]:
+    def _stream(self, offset: int, length: int, ranks: int, ragged: bool) -> DataLoader[Any]:
         def make(index: int) -> Any:
-            last = ragged and self.ragged and index == length - 1
+            # Lightning deals them out: with two ranks, the first one gets every other.
+            last = ragged and self.ragged and index // ranks == length - 1
             return self._small(offset + index) if last else self.make(offset + index, None)
 
-        return _loader(make, length)
+        return _loader(make, length * ranks)
 
     def _small(self, index: int) -> Any:
         if self.sized:
@@ -239,6 +242,6 @@ class LoaderBatches:
             # Several validation loaders would be taken one after the other, where training takes them together.
             is_one = isinstance(self.loader, DataLoader)
             arguments["val_dataloaders"] = (
-                self.loader if is_one else _loader(lambda index: self.batch(), plan.validation_batches)
+                self.loader if is_one else _loader(lambda index: self.batch(), plan.validation_batches * plan.ranks)
             )
         return arguments
