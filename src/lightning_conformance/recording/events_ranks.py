@@ -54,10 +54,12 @@ class CollectivesDiffer(Seen):
     Args:
         index: How many were the same.
         calls: What each rank did in its place; None for one that did nothing more.
+        logged: Names and lines of ``self.log`` that some ranks had called and others had not.
     """
 
     index: int
     calls: tuple[Collective | None, ...]
+    logged: tuple[tuple[str, Place], ...] = ()
 
 
 @dataclass(frozen=True)

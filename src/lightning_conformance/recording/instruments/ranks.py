@@ -21,7 +21,7 @@ from lightning_conformance.recording.events_ranks import Collective, RankState
 from lightning_conformance.recording.instruments.base import Instrument, Run
 from lightning_conformance.recording.instruments.metrics import as_number
 from lightning_conformance.recording.instruments.patching import wrapped
-from lightning_conformance.recording.model import Place
+from lightning_conformance.recording.model import LogCall, Place, Seen
 from lightning_conformance.recording.setup import Rank
 
 # Methods of a process group, by what torch.distributed calls them.
@@ -56,10 +56,17 @@ class RankWatch(Instrument):
         self._written: Counter[tuple[str, Place]] = Counter()
         self._unused: tuple[str, ...] = ()
         self._trained: list[str] = []
-        self._averages = False
+        self._averages = self._is_over = False
+        self._logged: set[tuple[str, Place | None]] = set()
         if self._rank is not None:
-            moved = self._rank.moved
+            moved, add = self._rank.moved, run.tape.add
             run.tape.listeners.append(lambda owner, name, begins: moved())
+
+            def tell_and_add(event: Seen) -> None:
+                self._tell_log(event)
+                add(event)
+
+            run.tape.add = tell_and_add  # type: ignore[method-assign]
 
     def watching(self) -> AbstractContextManager[Any]:
         """Watch what the process writes."""
@@ -84,7 +91,7 @@ class RankWatch(Instrument):
             return environment(*args, **kwargs)
 
         def on_exception(error: BaseException, *args: Any, **kwargs: Any) -> Any:
-            self._unused = self._unused_in(str(error))
+            self._unused, self._is_over = self._unused_in(str(error)), True
             return reports(error, *args, **kwargs)
 
         strategy.setup_environment = setup_environment
@@ -109,7 +116,7 @@ class RankWatch(Instrument):
 
     def _telling(self, method: Any, operation: str) -> Any:
         def told(group: Any, *args: Any, **kwargs: Any) -> Any:
-            if self._averages or group.size() < self.run.setup.environment.ranks:
+            if self._averages or self._is_over or group.size() < self.run.setup.environment.ranks:
                 return method(group, *args, **kwargs)
             self._tell(operation)
             return method(group, *args, **kwargs)
@@ -120,6 +127,12 @@ class RankWatch(Instrument):
         assert self._rank is not None
         self._rank.tell(Collective(self.run.tape.now, operation, self.run.places.here()))
         self._rank.moved()
+
+    def _tell_log(self, event: Seen) -> None:
+        """The first call of each name and line: what only one rank logs may be reduced without the others."""
+        if self._rank is not None and isinstance(event, LogCall) and (event.name, event.place) not in self._logged:
+            self._logged.add((event.name, event.place))
+            self._rank.tell(event)
 
     def _watch_gradients(self, model: Any) -> None:
         self._trained = [name for name, p in model.module.named_parameters() if p.requires_grad]

@@ -75,7 +75,10 @@ def _collectives(watch: Watch, ends: Sequence[RankEnded], at: Moment) -> Collect
             return None
         index = min(lengths)
     calls: list[Collective | None] = [s.journal[index] if index < len(s.journal) else None for s in stories]
-    return CollectivesDiffer(at, index, tuple(calls))
+    logs = [{(log.name, log.place) for log in story.logged if log.place} for story in stories]
+    common = set.intersection(*logs)
+    apart = sorted((log for log in set.union(*logs) - common), key=lambda log: (log[1].file, log[1].line, log[0]))
+    return CollectivesDiffer(at, index, tuple(calls), tuple(apart))
 
 
 def _with_primary(
@@ -122,7 +125,9 @@ def _failure(
     if differ is None and primary is not None:
         return Failure("fit", "ProcessDied", f"the process of rank {primary.rank} ended with {primary.exit}", at=at)
     where = "; ".join(f"rank {end.rank} {_doing(end, watch)}" for end in ends)
-    place = next((call.place for call in differ.calls if call and call.place), None) if differ else None
+    called = [call.place for call in differ.calls if call] if differ else []
+    logged = [place for _, place in differ.logged] if differ else []
+    place = next(filter(None, (*called, *logged)), None)
     place = place or next((end.place for end in ends if end.place), None)
     if watch.timeout is not None:
         return Failure("timeout", "RunTimeout", f"{watch.timeout}: {where}", place=place)

@@ -16,8 +16,10 @@ def place_in(text: str, places: Places) -> Place | None:
     """The innermost line of the user's own, in the thread that ran the function."""
     for thread in text.split("\n\n"):
         frames = [match.groupdict() for match in _FRAME.finditer(thread)]
-        if any(frame["file"] == forking.__file__ and frame["function"].endswith("_run") for frame in frames):
-            return next((_place(frame) for frame in frames if places.is_own(frame["file"])), None)
+        # What lies outside of it was going on when the process was forked.
+        outside = [n for n, frame in enumerate(frames) if frame["file"] == forking.__file__]
+        if outside:
+            return next((_place(frame) for frame in frames[: outside[0]] if places.is_own(frame["file"])), None)
     return None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from lightning_conformance.deadline import RunTimeout
 from lightning_conformance.recording.events_ranks import Collective
-from lightning_conformance.recording.model import Recording
+from lightning_conformance.recording.model import LogCall, Recording
 from lightning_conformance.recording.ranks.forking import Child
 
 _POLL = 0.05
@@ -44,6 +44,7 @@ class Story:
 
     Args:
         journal: The operations that it began in which all take part.
+        logged: The calls of ``self.log``, the first of each name and line.
         recording: What it recorded; None where it did not come to that.
         turn: How many delivered their recording before.
         stack: Where it was when it was ended.
@@ -51,6 +52,7 @@ class Story:
 
     child: Child
     journal: list[Collective] = field(default_factory=list)
+    logged: list[LogCall] = field(default_factory=list)
     recording: Recording | None = None
     turn: int = 0
     stack: str = ""
@@ -61,7 +63,7 @@ class Story:
         if isinstance(thing, Recording):
             self.recording = thing
         else:
-            self.journal.append(thing)
+            (self.logged if isinstance(thing, LogCall) else self.journal).append(thing)
 
 
 @dataclass
@@ -145,8 +147,14 @@ class Watch:
 
 
 def difference(stories: Sequence[Story]) -> int | None:
-    """How many operations were the same, where the next one is another on some process; None where none is."""
+    """The first operation that is another one on some process; None where none is.
+
+    Where others before it were asked for by different lines, the first of those: the ranks went apart there.
+    """
+    apart = None
     for index, calls in enumerate(zip(*(story.journal for story in stories), strict=False)):
+        if apart is None and len({call.place for call in calls}) > 1:
+            apart = index
         if len({call.operation for call in calls}) > 1:
-            return index
+            return index if apart is None else apart
     return None
