@@ -89,6 +89,6 @@ def _rank(setup: Setup, blank: Recording, number: int, folder: Path, marks: Mark
         os.environ["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
         become_rank(number)
         rank = Rank(number, shared, send, lambda: marks.move(number))
-        send(record_fit(replace(setup, rank=rank), blank))
+        send(record_fit(replace(setup, rank=rank, plan=replace(setup.plan, rank=number)), blank))
 
     return run
