@@ -3,7 +3,8 @@
     python -m benchmarks.distributed                  # the faults of the family, and all of tests/legitimate
     python -m benchmarks.distributed --case devices   # only cases whose file or class contains this
 
-A legitimate module is judged by the checks of the family, and by whether it trains to the end. The cost is the time of
+A legitimate module is judged by the checks of the family, and by whether it trains to the end. Some are right on one
+process and wrong on several, as their ``on_ranks`` says, or nothing that DDP trains: they are listed. The cost is the time of
 one run on two processes over that of one fit on the plain CPU, both from this process, one after the other.
 """
 
@@ -58,21 +59,27 @@ def faults(chosen: list[Case]) -> None:
 
 def legitimate(chosen: list[Case]) -> None:
     """What is said of modules with which nothing is wrong, and what it costs."""
-    ratios, times, accused, ended = [], [], 0, 0
+    ratios, times, accused, ended, apart = [], [], 0, 0, 0
     for case in chosen:
         alone, _ = _timed(case, "cpu", [COMPLETION])
         seconds, report = _timed(case, TWO, [COMPLETION, *FAMILY])
         ratios.append(seconds / alone)
         times.append(seconds)
+        rightly = case.expected.get("on_ranks", [])
         said = [(v.check, f) for v in report.verdicts for f in v.findings if f.severity != "advice"]
-        stopped = report.recordings[0].failure
+        said = [(check, finding) for check, finding in said if check not in rightly]
+        recording = report.recordings[0]
+        stopped = recording.failure
         accused += bool(said)
-        ended += stopped is None
+        apart += bool(rightly or recording.inapplicable)
+        ended += stopped is None and not recording.inapplicable
         for check, finding in said:
             print(f"{case.file.stem}:{case.name}: {check} ({finding.severity}): {finding.message} ({finding.place})")
-        if stopped is not None and not said:
+        if stopped is not None and not said and not rightly:
             print(f"{case.file.stem}:{case.name}: {stopped.type}: {stopped.message}")
-    print(f"{len(chosen)} legitimate modules: {accused} accused, {ended} run to the end.")
+        if recording.inapplicable or rightly:
+            print(f"{case.file.stem}:{case.name}: {recording.inapplicable or ', '.join(rightly)}")
+    print(f"{len(chosen)} legitimate modules: {accused} accused, {ended} run to the end; {apart} are not for DDP.")
     if len(ratios) > 1:
         first, middle, last = statistics.quantiles(ratios, n=4)
         print(f"A run takes {statistics.median(times):.2f} s, {middle:.1f} times a fit on the plain CPU ", end="")

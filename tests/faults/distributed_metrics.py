@@ -145,8 +145,8 @@ EXPECTED = {
         "environment": "ddp-2",
         "batch": "x: float[5,6], y: int[5]<3",
         "check": "monitored_metrics_are_reduced",
-        "severity": "error",
-        "words": ["val_acc", "EarlyStopping"],
+        "severity": "advice",
+        "words": ["val_acc", "sync_dist=True"],
     },
     "EpochLossOfOneRank": {
         "fault": "ddp-no-sync_dist",

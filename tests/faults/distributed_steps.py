@@ -208,7 +208,7 @@ class PreparesStateOnOneRank(Base):
 class DividesByItsRank(Base):
     def training_step(self, batch, batch_idx):
         loss = super().training_step(batch, batch_idx)
-        return loss * (10 // self.global_rank if batch_idx else 1)  # FAULT: DividesByItsRank
+        return loss * (1 // (1 - self.global_rank) if batch_idx else 1)  # FAULT: DividesByItsRank
 
 
 EXPECTED = {
@@ -341,6 +341,6 @@ EXPECTED = {
         "batch": "x: float[5,6], y: int[5]<3",
         "check": "every_rank_trains",
         "severity": "error",
-        "words": ["rank 0", "ZeroDivisionError"],
+        "words": ["rank 1", "ZeroDivisionError"],
     },
 }

@@ -63,16 +63,15 @@ def parameters_are_used_on_every_rank(recording: Recording) -> Iterator[Finding]
     ends(recording)
     for unused in recording.all(ParametersUnused):
         if unused.never:
-            layers = listed([f"`{name}`" for name in unused.never[:4]])
             yield Finding(
                 f"{count(len(unused.never), 'parameter')} got no gradient in any step, and strategy='ddp' stopped in "
-                f"{unused.at.where}: {layers}{', ...' if unused.never[4:] else ''}.",
+                f"{unused.at.where}: {listed(unused.never)}.",
                 "DDP waits for the gradient of each trainable parameter; no loss depends on these.",
                 f"Leave them out, or requires_grad_(False) before training, or {_FIND_UNUSED}",
                 _place_of(recording, unused.never[0]),
             )
         else:
-            layers = listed([f"`{name}`" for name in unused.names[:4]]) or "some parameters"
+            layers = listed(unused.names) if unused.names else "some parameters"
             yield Finding(
                 f"no step uses all parameters, and strategy='ddp' stopped in {unused.at.where}: {layers} had no "
                 "gradient in a backward pass, and have one in others.",
@@ -115,7 +114,7 @@ def ranks_stay_equal(recording: Recording) -> Iterator[Finding]:
     """
     ends(recording)
     for differ in recording.all(ParametersDiffer):
-        names = listed([f"`{name}`" for name in differ.names[:4]]) + (", ..." if differ.names[4:] else "")
+        names = listed(differ.names)
         seen = f"{len(differ.names)} of {count(differ.of, 'parameter')} differ between the ranks after training: {names}."
         raw = next((b.place for b in recording.all(BackwardRan) if not b.through_lightning and b.place), None)
         edited = rank_edit(recording)

@@ -12,6 +12,8 @@ from lightning_conformance.recording.events_logging import Monitored
 from lightning_conformance.recording.events_ranks import MetricDiffers, WrittenEverywhere
 from lightning_conformance.recording.model import LogCall, Recording
 
+_SCHEDULERS = ("ReduceLROnPlateau",)
+
 
 @check(family="distributed")
 def monitored_metrics_are_reduced(recording: Recording) -> Iterator[Finding]:
@@ -19,12 +21,11 @@ def monitored_metrics_are_reduced(recording: Recording) -> Iterator[Finding]:
 
     ## What it does
     Trains on two processes, and compares the metrics of an epoch that each has in the end. A metric that the module's
-    own scheduler or callback monitors, and that differs, is an error; of others, it is told that they are of one part
-    of the data.
+    own scheduler monitors, and that differs, is an error; of others, it is told that they are of one part of the data.
 
     ## Why is this bad
     Without `sync_dist=True`, a rank knows its own part of the validation data. ReduceLROnPlateau then gives each rank a
-    rate of its own, and the models go apart; callbacks decide by one rank's luck.
+    rate of its own, and the models go apart.
 
     ## Example
     ```python
@@ -37,25 +38,26 @@ def monitored_metrics_are_reduced(recording: Recording) -> Iterator[Finding]:
     ```
 
     ## Known problems
-    A monitor that the training script gives to the Trainer is not known here: look at the advice.
+    Callbacks, which decide by the value of one rank or of any, and monitors that the training script gives to the
+    Trainer are advice.
     """
     ends(recording)
-    monitors = {event.key: event.owner for event in recording.all(Monitored)}
+    schedulers = {event.key: event.owner for event in recording.all(Monitored) if event.owner in _SCHEDULERS}
     others = []
     for differ in recording.all(MetricDiffers):
         call = _epoch_call(recording, differ.name)
-        if differ.name in monitors:
+        if differ.name in schedulers:
             said = " and ".join(number(value) for value in differ.values)
             yield Finding(
-                f"{monitors[differ.name]} monitors `{differ.name}`, which is {said} on the ranks.",
-                "Each rank has the mean of its own part of the data.",
+                f"{schedulers[differ.name]} monitors `{differ.name}`, which is {said} on the ranks.",
+                "Each rank has the mean of its own part of the data, and changes its rate by that.",
                 f'self.log("{_plain(differ.name)}", value, on_epoch=True, sync_dist=True)',
                 call.place if call else None,
             )
         elif call is not None:
             others.append((differ.name, call))
     if others:
-        names = listed(dict.fromkeys(f"`{name}`" for name, _ in others))
+        names = listed(dict.fromkeys(name for name, _ in others))
         yield Finding(
             f"{names}: each rank has the value of its own part of the data, and that of rank 0 is logged.",
             "Without sync_dist=True, self.log does not reduce over the ranks.",
@@ -120,7 +122,7 @@ def one_rank_writes(recording: Recording) -> Iterator[Finding]:
         )
     if printed:
         yield Finding(
-            f"every rank prints: {listed(f'line {each.place.line}' for each in printed)}.",
+            f"every rank prints: {', '.join(f'line {each.place.line}' for each in printed)}.",
             "The line runs in each process: print says the same thing once for each.",
             "self.print(...), or rank_zero_info(...)",
             printed[0].place,

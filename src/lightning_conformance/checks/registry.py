@@ -86,6 +86,8 @@ class Check:
 
         if train.missing:
             return verdict("inconclusive", reason=train.missing)
+        if train.inapplicable:
+            return verdict("not applicable", reason=train.inapplicable)
         if self.needs_steps and not train.steps:
             reason = f"no training step was completed (see {COMPLETION})"
             return verdict("inconclusive", reason=reason)

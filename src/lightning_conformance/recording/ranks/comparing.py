@@ -59,7 +59,7 @@ def _end(rank: int, story: Story, at: Moment, places: Places) -> RankEnded:
         how: End = "waiting" if is_lost else "failed"
         waits = last.operation if is_lost and last else ""
         return RankEnded(at, rank, how, failure, failure.place or (asked if is_lost else None), waits)
-    if story.stack or not story.child.exit:
+    if story.child.was_killed:
         return RankEnded(at, rank, "waiting", None, asked, last.operation if last else "")
     return RankEnded(at, rank, "died", exit=story.child.exit, place=None)
 
@@ -131,7 +131,7 @@ def _failure(
     place = place or next((end.place for end in ends if end.place), None)
     if watch.timeout is not None:
         return Failure("timeout", "RunTimeout", f"{watch.timeout}: {where}", place=place)
-    return Failure("fit", "RanksWait", f"the processes wait for each other: {where}", at=at, place=place)
+    return Failure("fit", "RanksWait", f"the processes wait for each other: {where}", place=place)
 
 
 def _told_of(primary: RankEnded, ends: Sequence[RankEnded]) -> Failure:

@@ -35,6 +35,7 @@ class Child:
         self._alive, self._held = os.pipe()
         self._asked = folder / "stack"
         self._status: int | None = None
+        self.was_killed = False
         with warnings.catch_warnings():
             # Python warns of forks beside other threads; the child uses nothing of theirs.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -84,12 +85,10 @@ class Child:
 
     @property
     def exit(self) -> str:
-        """How it ended, where that was not as it should: a signal's name or an exit code."""
+        """How it ended: a signal's name or an exit code."""
         status = self._status or 0
-        if os.WIFSIGNALED(status):
-            return signal.Signals(os.WTERMSIG(status)).name
-        code = os.WEXITSTATUS(status)
-        return f"exit code {code}" if code else ""
+        signaled = os.WIFSIGNALED(status)
+        return signal.Signals(os.WTERMSIG(status)).name if signaled else f"exit code {os.WEXITSTATUS(status)}"
 
     def ask_where(self) -> None:
         """Have it write down where it is, even if it waits outside of Python."""
@@ -102,16 +101,19 @@ class Child:
 
     def kill(self) -> None:
         """End it now, with all that it started."""
+        if self._held < 0:
+            return
+        self.was_killed = not self.has_ended()
         with contextlib.suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
-        if self._status is None:
+        if self.was_killed:
             with contextlib.suppress(OSError):
                 os.kill(self.pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 self._status = os.waitpid(self.pid, 0)[1]
-        if self._held >= 0:
-            os.close(self._held)
-            self._held = -1
+        self.inbox.close()
+        os.close(self._held)
+        self._held = -1
 
 
 def _own_streams(folder: Path) -> None:

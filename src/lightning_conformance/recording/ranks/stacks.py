@@ -17,10 +17,14 @@ def place_in(text: str, places: Places) -> Place | None:
     for thread in text.split("\n\n"):
         frames = [match.groupdict() for match in _FRAME.finditer(thread)]
         # What lies outside of it was going on when the process was forked.
-        outside = [n for n, frame in enumerate(frames) if frame["file"] == forking.__file__]
+        outside = [n for n, frame in enumerate(frames) if _is_start(frame)]
         if outside:
             return next((_place(frame) for frame in frames[: outside[0]] if places.is_own(frame["file"])), None)
     return None
+
+
+def _is_start(frame: dict[str, str]) -> bool:
+    return frame["file"] == forking.__file__ and frame["function"].endswith("_run")
 
 
 def _place(frame: dict[str, str]) -> Place:

@@ -15,6 +15,7 @@ import torch
 
 from lightning_conformance.lightning_api import become_rank
 from lightning_conformance.recording.events_ranks import ParametersUnused, RankState
+from lightning_conformance.recording.failures import failure_of
 from lightning_conformance.recording.fit import record_fit
 from lightning_conformance.recording.model import Recording
 from lightning_conformance.recording.ranks.comparing import as_one
@@ -23,6 +24,16 @@ from lightning_conformance.recording.ranks.watching import Marks, Story, Watch
 from lightning_conformance.recording.setup import Rank, Setup
 
 _UNUSED = re.compile(r"parameters that were not used in producing|Expected to have finished reduction in the prior")
+
+
+# What DDP says of modules that it does not train, and what that means.
+_REFUSED = (
+    (r"doesn't have any parameter that requires a gradient", "DDP has no gradients to average: no parameter has one"),
+    (
+        r"uninitialized parameters can't be used",
+        "DDP needs every parameter before training: lazy layers want a forward pass in configure_model or __init__",
+    ),
+)
 
 
 def record_on_ranks(setup: Setup, blank: Recording) -> Recording:
@@ -38,6 +49,9 @@ def record_on_ranks(setup: Setup, blank: Recording) -> Recording:
     """
     stories, recording = _train(setup, blank)
     failure = recording.failure
+    for pattern, reason in _REFUSED:
+        if failure is not None and re.search(pattern, failure.message):
+            return replace(recording, failure=None, inapplicable=reason)
     if failure is None or not _UNUSED.search(failure.message) or setup.settled.find_unused:
         return recording
     names = {name for story in stories for state in _states(story) for name in state.unused}
@@ -89,6 +103,10 @@ def _rank(setup: Setup, blank: Recording, number: int, folder: Path, marks: Mark
         os.environ["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
         become_rank(number)
         rank = Rank(number, shared, send, lambda: marks.move(number))
-        send(record_fit(replace(setup, rank=rank, plan=replace(setup.plan, rank=number)), blank))
+        here = replace(setup, rank=rank, plan=replace(setup.plan, rank=number))
+        try:
+            send(record_fit(here, blank))
+        except BaseException as error:
+            send(replace(blank, failure=failure_of(error, stage="construct")))
 
     return run

@@ -137,6 +137,7 @@ class Watch:
         for story in self.stories:
             story.stack = story.child.stack()
         for story in self.stories[1:]:
+            story.hears = False
             story.child.kill()
         self._hear_for(_GRACE)
 
