@@ -4,8 +4,8 @@
     python -m benchmarks.distributed --case devices   # only cases whose file or class contains this
 
 A legitimate module is judged by the checks of the family, and by whether it trains to the end. Some are right on one
-process and wrong on several, as their ``on_ranks`` says, or nothing that DDP trains: they are listed. The cost is the time of
-one run on two processes over that of one fit on the plain CPU, both from this process, one after the other.
+process and wrong on several, as their ``on_ranks`` says, or nothing that DDP trains: they are listed. The cost is the
+time of one run on two processes over that of one fit on the plain CPU, both from this process, one after the other.
 """
 
 from __future__ import annotations

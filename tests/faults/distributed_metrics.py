@@ -128,8 +128,10 @@ class WritesOneFileFromAllRanks(Base):
 class AppendsPredictionsFromAllRanks(Base):
     def validation_step(self, batch, batch_idx):
         super().validation_step(batch, batch_idx)
-        with open(Path(self.trainer.default_root_dir, "guesses.txt"), "a") as file:  # FAULT: AppendsPredictionsFromAllRanks
+        path = Path(self.trainer.default_root_dir, "guesses.txt")
+        with path.open("a") as file:  # FAULT: AppendsPredictionsFromAllRanks
             file.write(f"{self.net(batch[0]).argmax(-1).tolist()}\n")
+
 
 EXPECTED = {
     "PlateauOfOneRank": {

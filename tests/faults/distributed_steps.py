@@ -150,6 +150,18 @@ class ResetsDeadUnitsByRank(Base):
         self.net[0].weight.data[weakest] = activity.sum()  # FAULT: ResetsDeadUnitsByRank
 
 
+class ThawsWhatDdpDoesNotKnow(Base):
+    """DDP is made before the first layer is trainable, and does not average its gradients."""
+
+    def __init__(self):
+        super().__init__()
+        self.net[0].requires_grad_(False)
+
+    def on_train_epoch_start(self):
+        if self.current_epoch == 1:
+            self.net[0].requires_grad_(True)  # FAULT: ThawsWhatDdpDoesNotKnow
+
+
 class GathersOnTheFirstRank(Base):
     def training_step(self, batch, batch_idx):
         loss = super().training_step(batch, batch_idx)
@@ -286,6 +298,14 @@ EXPECTED = {
         "check": "ranks_stay_equal",
         "severity": "error",
         "words": ["net.0.weight"],
+    },
+    "ThawsWhatDdpDoesNotKnow": {
+        "fault": "",
+        "environment": "ddp-2",
+        "batch": "x: float[5,6], y: int[5]<3",
+        "check": "ranks_stay_equal",
+        "severity": "error",
+        "words": ["net.0.weight", "requires_grad=False"],
     },
     "GathersOnTheFirstRank": {
         "fault": "ddp-rank-zero-collective",

@@ -11,6 +11,7 @@ from lightning_conformance.checks.source import find_call, return_place, step_me
 from lightning_conformance.checks.verdict import Finding, NotApplicable
 from lightning_conformance.checks.wording import count, listed
 from lightning_conformance.recording.events_ranks import (
+    GRADIENTS,
     CollectivesDiffer,
     ParametersDiffer,
     ParametersUnused,
@@ -114,11 +115,20 @@ def ranks_stay_equal(recording: Recording) -> Iterator[Finding]:
     """
     ends(recording)
     for differ in recording.all(ParametersDiffer):
-        names = listed(differ.names)
-        seen = f"{len(differ.names)} of {count(differ.of, 'parameter')} differ between the ranks after training: {names}."
+        what = f"{len(differ.names)} of {count(differ.of, 'parameter')} differ between the ranks after training"
+        seen = f"{what}: {listed(differ.names)}."
         raw = next((b.place for b in recording.all(BackwardRan) if not b.through_lightning and b.place), None)
-        edited = rank_edit(recording)
-        if raw is not None:
+        thawed = [p.name for p in recording.parameters if p.thawed and p.name in differ.names]
+        if thawed:
+            yield Finding(
+                seen,
+                f"{listed(thawed)} had requires_grad=False when training began, and True later: DDP averages the "
+                "gradients of those that were trainable when it was made.",
+                "Leave requires_grad on, and keep them still another way until then: a learning rate of 0 for their "
+                "group, or detach() behind them with strategy='ddp_find_unused_parameters_true'.",
+                _thawing(recording) or recording.method_place("__init__"),
+            )
+        elif raw is not None:
             yield Finding(
                 seen,
                 "A backward pass that Lightning does not know of: DDP does not average its gradients.",
@@ -131,19 +141,27 @@ def ranks_stay_equal(recording: Recording) -> Iterator[Finding]:
                 "Weights were changed, or optimizers stepped, by what one rank alone knows: its rank, its batch, its "
                 "loss or its random numbers.",
                 "Do it on every rank with the same values, such as the mean of self.all_gather(x).",
-                edited or _in_place(recording) or return_place(recording, "training_step"),
+                rank_edit(recording) or _in_place(recording) or return_place(recording, "training_step"),
             )
 
 
+def _thawing(recording: Recording) -> Place | None:
+    """Where requires_grad is switched on."""
+    return _line(recording, r"requires_grad\s*=\s*True|requires_grad_\((?:True)?\)|unfreeze\(")
+
+
 def _in_place(recording: Recording) -> Place | None:
-    """A line of the module's own that writes into a tensor by its `.data`, or copies into one."""
+    """A line of the module's own that writes into a tensor by its `.data`, or copies into one; or sets a gradient."""
+    written = r"\.data\b.*[^=!<>]=[^=]|\.data\.\w+_\(|\.(?:copy_|mul_|lerp_|fill_|zero_|normal_)\(|\.grad\s*=[^=]"
+    return _line(recording, written)
+
+
+def _line(recording: Recording, pattern: str) -> Place | None:
+    """The first line of a method after the constructor that has the pattern."""
     for name, method in recording.methods.items():
-        if name == "__init__":
-            continue
         for number, line in enumerate(method.text.splitlines()):
-            if re.search(r"\.data\b.*[^=!<>]=[^=]|\.data\.\w+_\(|\.(?:copy_|mul_|lerp_|fill_|zero_|normal_)\(", line):
-                place = method.place
-                return Place(place.file, place.line + number, place.function, line)
+            if name != "__init__" and re.search(pattern, line):
+                return Place(method.place.file, method.place.line + number, method.place.function, line)
     return None
 
 
@@ -200,7 +218,7 @@ def _apart(recording: Recording, differ: CollectivesDiffer) -> Finding:
         call = differ.calls[rank]
         if call is None:
             return f"rank {rank} calls nothing more"
-        what = "averages the gradients" if call.operation == "gradients" else f"calls {call.operation}"
+        what = "averages the gradients" if call.operation == GRADIENTS else f"calls {call.operation}"
         return f"rank {rank} {what}{f' (line {call.place.line})' if call.place else ''}"
 
     own = next((call.place for call in differ.calls if call and call.place), None)

@@ -39,7 +39,7 @@ EXPLANATIONS = (
     Explanation(
         r"Default process group has not been initialized|call init_process_group",
         "torch.distributed is used although there is one process: its group exists only where several train together.",
-        "if torch.distributed.is_initialized(): ...  # or self.global_rank, self.trainer.world_size, self.all_gather(x)",
+        "if torch.distributed.is_initialized(): ...  # or self.global_rank, self.all_gather(x), which need no group",
     ),
     Explanation(
         r"^RanksWait",

@@ -10,6 +10,8 @@ from lightning_conformance.recording.model import Failure
 
 # It came to its end; an exception ended it; it waited, and was ended; its process died.
 End = Literal["completed", "failed", "waiting", "died"]
+# What DDP does after a backward pass.
+GRADIENTS = "gradients"
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ class RankState(Seen):
 
 
 __all__ = [
+    "GRADIENTS",
     "Collective",
     "CollectivesDiffer",
     "End",

@@ -47,7 +47,8 @@ def record(
         UsageError: The user's words (target, constructor arguments, batch spec) are wrong.
         KeyboardInterrupt: The user asked to stop.
     """
-    recording = _record(subject, environment, batch, plan or Plan(seed=subject.options.seed), timeout)
+    plan = replace(plan or Plan(seed=subject.options.seed), ranks=environment.ranks)
+    recording = _record(subject, environment, batch, plan, timeout)
     if recording.failure is not None and recording.failure.stage in ("import", "construct"):
         return recording
     # Only now: a guessed configuration may have been read in any hook.
@@ -212,8 +213,7 @@ def _record_fed(subject: Subject, environment: Environment, plan: Plan, blank: R
         init_text=subject.init_text,
         notes=notes,
     )
-    plan_here = replace(plan, ranks=environment.ranks)
-    recording = record_steadily(Setup(subject, environment, source, plan_here), told)
+    recording = record_steadily(Setup(subject, environment, source, plan), told)
     if source.inferred and _is_in_training_step(recording.failure) and subject.renew_source():
         return _record_fed(subject, environment, plan, blank, batch)
     return recording

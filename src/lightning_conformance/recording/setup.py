@@ -19,7 +19,6 @@ from lightning_conformance.subjects.inference.steps import needs_loader_index
 from lightning_conformance.subjects.sources import BatchSource, Plan
 from lightning_conformance.subjects.subject import Subject
 
-
 FIND_UNUSED = "ddp_find_unused_parameters_true"
 
 

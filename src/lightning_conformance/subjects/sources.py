@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 from torch.utils.data.distributed import DistributedSampler
 
 from lightning_conformance.errors import SubjectError
@@ -99,8 +99,10 @@ class _Batches(Dataset[Any]):
 
 def _loader(make: Callable[[int], Any], length: int, plan: Plan) -> DataLoader[Any]:
     batches = _Batches(make, length * plan.ranks)
-    # Lightning's own would shuffle them.
-    dealt = DistributedSampler(batches, plan.ranks, plan.rank, shuffle=False) if plan.ranks > 1 else None
+    dealt: Sampler[int] | None = None
+    if plan.ranks > 1:
+        # Lightning's own would shuffle them.
+        dealt = DistributedSampler(batches, plan.ranks, plan.rank, shuffle=False)
     return DataLoader(batches, batch_size=None, collate_fn=identity, sampler=dealt)
 
 

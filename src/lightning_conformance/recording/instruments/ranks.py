@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from lightning_conformance.recording.digests import Digests
-from lightning_conformance.recording.events_ranks import Collective, RankState
+from lightning_conformance.recording.events_ranks import GRADIENTS, Collective, RankState
 from lightning_conformance.recording.instruments.base import Instrument, Run
 from lightning_conformance.recording.instruments.metrics import as_number
 from lightning_conformance.recording.instruments.patching import wrapped
@@ -42,7 +42,6 @@ _COLLECTIVES = {
     "alltoall": "all_to_all",
     "alltoall_base": "all_to_all",
 }
-GRADIENTS = "gradients"
 # The process that started this one is the judge of what takes too long.
 _NEVER = timedelta(days=1)
 
@@ -80,13 +79,16 @@ class RankWatch(Instrument):
         rank = self._rank
         if rank is None:
             return
+        # Not every torch has it.
+        from torch.distributed import FileStore  # type: ignore[attr-defined]
+
         strategy, run = trainer.strategy, self.run
         environment, reports = strategy.setup_environment, strategy.on_exception
 
         def setup_environment(*args: Any, **kwargs: Any) -> Any:
-            store = torch.distributed.FileStore(str(rank.folder / "store"), run.setup.environment.ranks)
-            ranks = {"rank": rank.number, "world_size": run.setup.environment.ranks}
-            torch.distributed.init_process_group("gloo", store=store, timeout=_NEVER, **ranks)
+            count = run.setup.environment.ranks
+            store = FileStore(str(rank.folder / "store"), count)
+            torch.distributed.init_process_group("gloo", None, _NEVER, count, rank.number, store)
             self._watch_group()
             return environment(*args, **kwargs)
 

@@ -81,9 +81,7 @@ def _collectives(watch: Watch, ends: Sequence[RankEnded], at: Moment) -> Collect
     return CollectivesDiffer(at, index, tuple(calls), tuple(apart))
 
 
-def _with_primary(
-    ends: list[RankEnded], stories: Sequence[Story], differ: CollectivesDiffer | None
-) -> list[RankEnded]:
+def _with_primary(ends: list[RankEnded], stories: Sequence[Story], differ: CollectivesDiffer | None) -> list[RankEnded]:
     """Mark the end that is the reason of the others', where one is."""
     if differ is not None:
         return ends

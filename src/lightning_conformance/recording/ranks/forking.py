@@ -65,11 +65,14 @@ class Child:
                         outbox.send_bytes(pickle.dumps(thing))
 
                 function(send)
+            sys.stdout.flush()
             code = 0
         except BaseException as error:
             with contextlib.suppress(BaseException):
                 print(f"{type(error).__name__}: {error}", file=sys.stderr)
         finally:
+            with contextlib.suppress(BaseException):
+                sys.stderr.flush()
             # Nothing of what the parent would do at its end.
             os._exit(code)
 
@@ -118,12 +121,11 @@ class Child:
 
 def _own_streams(folder: Path) -> None:
     """Its own output, no input; its own handling of signals."""
-    for number, (name, mode) in enumerate((("/dev/null", "r"), (folder / "out", "w"), (folder / "err", "w"))):
-        with open(name, mode) as file:
+    for number, path in enumerate((Path(os.devnull), folder / "out", folder / "err")):
+        with path.open("w" if number else "r") as file:
             os.dup2(file.fileno(), number)
-    sys.stdin = open(0, closefd=False)
-    sys.stdout = open(1, "w", buffering=1, errors="replace", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)
+    streams = [os.fdopen(number, "w" if number else "r", closefd=False) for number in range(3)]
+    sys.stdin, sys.stdout, sys.stderr = streams
     faulthandler.enable(file=sys.stderr)
     signal.set_wakeup_fd(-1)
     for name in _RESET:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from lightning_conformance.lightning_api import become_rank
-from lightning_conformance.recording.events_ranks import ParametersUnused, RankState
+from lightning_conformance.recording.events_ranks import GRADIENTS, CollectivesDiffer, ParametersUnused, RankState
 from lightning_conformance.recording.failures import failure_of
 from lightning_conformance.recording.fit import record_fit
 from lightning_conformance.recording.model import Recording
@@ -52,19 +52,39 @@ def record_on_ranks(setup: Setup, blank: Recording) -> Recording:
     for pattern, reason in _REFUSED:
         if failure is not None and re.search(pattern, failure.message):
             return replace(recording, failure=None, inapplicable=reason)
-    if failure is None or not _UNUSED.search(failure.message) or setup.settled.find_unused:
+    if setup.settled.find_unused or not _may_be_unused(recording):
         return recording
-    names = {name for story in stories for state in _states(story) for name in state.unused}
     again, second = _train(replace(setup, settled=replace(setup.settled, find_unused=True)), blank)
+    if second.failure is not None and not _UNUSED.search(failure.message if failure else ""):
+        return recording
     recorded = [story.recording for story in again if story.recording]
     never = {p.name for p in second.trainable if p.gradient == "none"}
     for other in recorded:
         never &= {p.name for p in other.trainable if p.gradient == "none"}
+    names = {name for story in stories for state in _states(story) for name in state.unused} or _left_out(recorded)
     order = [p.name for p in second.parameters if p.name in names | never]
-    event = ParametersUnused(
-        failure.at or second.tape[-1].at, tuple(order), tuple(name for name in order if name in never)
-    )
+    at = failure.at if failure and failure.at else second.tape[-1].at
+    event = ParametersUnused(at, tuple(order), tuple(name for name in order if name in never))
     return replace(second, tape=(*second.tape, event))
+
+
+def _may_be_unused(recording: Recording) -> bool:
+    """Whether DDP says so, or a rank without a gradient went on while another one waits for it."""
+    differ = next(recording.all(CollectivesDiffer), None)
+    if differ is not None:
+        calls = [call for call in differ.calls if call]
+        return any(call.operation == GRADIENTS for call in calls) and not any(call.place for call in calls)
+    return recording.failure is not None and bool(_UNUSED.search(recording.failure.message))
+
+
+def _left_out(recordings: list[Recording]) -> set[str]:
+    """Trainable parameters that the loss of some step does not reach."""
+    return {
+        p.name
+        for recording in recordings
+        for p in recording.trainable
+        if any(step.loss and p.name not in step.reaches for step in recording.steps)
+    }
 
 
 def _states(story: Story) -> list[RankState]:
