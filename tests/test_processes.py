@@ -179,14 +179,14 @@ def test_pytest_goes_on_after_ranks_that_die_and_wait(kit, items, said):
     kit.module(MODULES)
     result = kit.run(
         "--lightning-environment=cpu,ddp-2",
+        "--lightning-select=completion,distributed",
         "--lightning-module=model.py:Leaves",
         "--lightning-module=model.py:Speaks",
-        "--lightning-select=completion,distributed",
     )
     outcomes = items(result)
-    assert outcomes["model.py::Leaves::cpu::training_completes"] == "passed"
-    assert outcomes["model.py::Leaves::ddp-2::every_rank_trains"] == "failed"
-    assert outcomes["model.py::Speaks::ddp-2::every_rank_trains"] == "passed"
+    assert outcomes["model.py:Leaves::cpu::training_completes"] == "passed"
+    assert outcomes["model.py:Leaves::ddp-2::every_rank_trains"] == "failed"
+    assert outcomes["model.py:Speaks::ddp-2::every_rank_trains"] == "passed"
     assert "the process of rank 1 died: exit code 3." in said(result)
 
 
