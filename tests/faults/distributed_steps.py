@@ -258,6 +258,7 @@ EXPECTED = {
         "check": "every_rank_trains",
         "severity": "error",
         "words": ["None", "batch 2"],
+        "since": [2, 3],
     },
     "SkipsOnItsOwnData": {
         "fault": "ddp-none-loss",
@@ -266,6 +267,7 @@ EXPECTED = {
         "check": "every_rank_trains",
         "severity": "error",
         "words": ["None"],
+        "since": [2, 3],
     },
     "BackwardWithoutLightning": {
         "fault": "ddp-raw-backward",

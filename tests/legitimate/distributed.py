@@ -289,7 +289,7 @@ LEGITIMATE = {
     "MetricObjects": {"batch": "x: float[5,6], y: int[5]<3"},
     "ContrastsOverAllRanks": {"batch": "float[5,6]"},
     "CentresBySum": {"batch": "x: float[5,6], y: int[5]<3"},
-    "Adversaries": {"batch": "float[5,6]"},
+    "Adversaries": {"batch": "float[5,6]", "since": [2, 0]},
     "ManualSingle": {"batch": "x: float[5,6], y: int[5]<3"},
     "HeadsTogether": {"batch": "x: float[5,6], y: int[5]<3"},
     "Teacher": {"batch": "x: float[5,6], y: int[5]<3"},

@@ -83,7 +83,7 @@ class RankWatch(Instrument):
         from torch.distributed import FileStore  # type: ignore[attr-defined]
 
         strategy, run = trainer.strategy, self.run
-        environment, reports = strategy.setup_environment, strategy.on_exception
+        environment = strategy.setup_environment
 
         def setup_environment(*args: Any, **kwargs: Any) -> Any:
             count = run.setup.environment.ranks
@@ -92,12 +92,31 @@ class RankWatch(Instrument):
             self._watch_group()
             return environment(*args, **kwargs)
 
-        def on_exception(error: BaseException, *args: Any, **kwargs: Any) -> Any:
-            self._unused, self._is_over = self._unused_in(str(error)), True
-            return reports(error, *args, **kwargs)
-
         strategy.setup_environment = setup_environment
+        if hasattr(strategy, "on_exception"):
+            self._read_before_it_is_reworded(strategy)
+
+    def _read_before_it_is_reworded(self, strategy: Any) -> None:
+        """Lightning 2 puts words of its own in the place of DDP's, which name parameters; 1.9 does not."""
+        reword = strategy.on_exception
+
+        def on_exception(error: BaseException, *args: Any, **kwargs: Any) -> Any:
+            self._unused = self._unused_in(str(error))
+            return reword(error, *args, **kwargs)
+
         strategy.on_exception = on_exception
+
+    def callback(self) -> Any:
+        """Told of an exception: what a rank then calls on its way out is no operation of the run."""
+
+        def is_over() -> None:
+            self._is_over = True
+
+        class Ending(self.run.package.Callback):  # type: ignore[misc, name-defined]
+            def on_exception(self, trainer: Any, module: Any, exception: BaseException) -> None:
+                is_over()
+
+        return Ending() if self._rank is not None else None
 
     def end(self, trainer: Any) -> None:
         """Write down what is compared with the other ranks."""
