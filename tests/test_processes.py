@@ -133,6 +133,9 @@ def test_a_rank_that_waits_is_named_with_its_line(kit, train):
     ends = list(recording.all(RankEnded))
     assert [end.how for end in ends] == ["waiting", "waiting"]
     assert (ends[0].waits, ends[1].place.line) == ("gradients", line(kit, "# HERE"))
+    (finding,) = CHECKS["collectives_run_on_every_rank"](lambda regime: recording).findings
+    assert finding.place.line == line(kit, "# HERE")
+    assert "rank 0 averages the gradients; rank 1 calls nothing more (line" in finding.message
     assert f"rank 1 waits in broadcast at {kit.path / 'model.py'}:{line(kit, '# HERE')}" in recording.failure.message
 
 

@@ -214,10 +214,12 @@ def _waits(recording: Recording) -> Iterator[Finding]:
 
 
 def _apart(recording: Recording, differ: CollectivesDiffer) -> Finding:
+    places = {end.rank: end.place for end in ends(recording)}
+
     def doing(rank: int) -> str:
-        call = differ.calls[rank]
+        call, at = differ.calls[rank], places.get(rank)
         if call is None:
-            return f"rank {rank} calls nothing more"
+            return f"rank {rank} calls nothing more{f' (line {at.line})' if at else ''}"
         what = "averages the gradients" if call.operation == GRADIENTS else f"calls {call.operation}"
         return f"rank {rank} {what}{f' (line {call.place.line})' if call.place else ''}"
 
@@ -229,12 +231,13 @@ def _apart(recording: Recording, differ: CollectivesDiffer) -> Finding:
         cause = f"`{logged[0]}` is logged on some ranks only, and Lightning reduces it over all of them."
         fix = f'self.log("{logged[0]}", value, rank_zero_only=True), or log it on every rank with sync_dist=True'
     called = own.source.strip().partition("#")[0].strip() if own else ""
+    elsewhere = next((places.get(rank) for rank, call in enumerate(differ.calls) if call is None), None)
     message = "; ".join(doing(rank) for rank in range(len(differ.calls)))
     return Finding(
         f"the ranks go apart: {message}{f'. `{called}`' if called else ''}",
         cause,
         fix,
-        own or (logged[1] if logged else rank_condition(recording)),
+        own or (logged[1] if logged else elsewhere or rank_condition(recording)),
     )
 
 
@@ -267,7 +270,7 @@ def every_rank_trains(recording: Recording) -> Iterator[Finding]:
     found = ends(recording)
     for end in found:
         failure = end.failure
-        if failure is not None and _NONE_RETURNED.search(failure.message) and (end.primary or len(found) == 1):
+        if failure is not None and _NONE_RETURNED.search(failure.message) and end.primary:
             where = f", {failure.at.where}" if failure.at else ""
             yield Finding(
                 f"training_step returned None on rank {end.rank}{where}: not supported where several processes train.",

@@ -72,8 +72,8 @@ def _may_be_unused(recording: Recording) -> bool:
     """Whether DDP says so, or a rank without a gradient went on while another one waits for it."""
     differ = next(recording.all(CollectivesDiffer), None)
     if differ is not None:
-        calls = [call for call in differ.calls if call]
-        return any(call.operation == GRADIENTS for call in calls) and not any(call.place for call in calls)
+        calls = [call for call in differ.calls if call and call.place is None]
+        return len(calls) == len(differ.calls) and any(call.operation == GRADIENTS for call in calls)
     return recording.failure is not None and bool(_UNUSED.search(recording.failure.message))
 
 
