@@ -6,11 +6,19 @@ from suite_outcomes import fault_outcome, legitimate_outcome, settings
 
 from lightning_conformance import check_module
 from lightning_conformance.checks import CHECKS
+from lightning_conformance.environments import ENVIRONMENTS
 
 FAULTS = list(cases("faults", "EXPECTED"))
 LEGITIMATE = list(cases("legitimate", "LEGITIMATE"))
 TRAIN_ALONE = [check.name for check in CHECKS.values() if check.regimes == ("train",)]
 OF_DEVICES = [check.name for check in CHECKS.values() if check.family == "device"]
+OF_RANKS = [check.name for check in CHECKS.values() if check.family == "distributed"]
+# `python -m benchmarks.distributed` tries all of them.
+ON_RANKS = [
+    case
+    for case in LEGITIMATE
+    if case.file.stem in ("distributed", "manual_optimization", "parameters") or "on_ranks" in case.expected
+]
 
 
 # What the fault looks like without a batch, where that is not what it looks like with one.
@@ -43,7 +51,10 @@ NOT_WITHOUT_BATCH = {
 def run(case, batch, select):
     if reason := case.why_not_here():
         pytest.skip(reason)
-    return check_module(case.target, **batch(settings(case)), select=select, raise_on_failure=False)
+    arguments = batch(settings(case))
+    if reason := ENVIRONMENTS[arguments["environment"]].unavailable():
+        pytest.skip(f"{arguments['environment']}: {reason}")
+    return check_module(case.target, **arguments, select=select, raise_on_failure=False)
 
 
 def given(arguments):
@@ -79,6 +90,15 @@ def test_legitimate_module_is_not_accused_where_devices_are_told_apart(case):
     assert [f for f in report.findings if f.severity in ("error", "warning")] == []
     assert report.passed
     assert report.verdict("tensors_are_on_one_device", "virtual").outcome == "passed"
+
+
+@pytest.mark.parametrize("case", ON_RANKS, ids=lambda case: case.name)
+def test_legitimate_module_is_not_accused_where_two_train_together(case):
+    report = run(case, lambda arguments: {**arguments, "environment": "ddp-2"}, ["training_completes", *OF_RANKS])
+    accusing = {v.check for v in report.verdicts for f in v.findings if f.severity in ("error", "warning")}
+    # What is right in one process may be wrong in several; the file says so.
+    assert sorted(accusing) == sorted(case.expected.get("on_ranks", []))
+    assert report.verdict("ranks_stay_equal", "ddp-2").outcome != "inconclusive" or accusing
 
 
 def test_suites_are_as_large_as_they_claim():

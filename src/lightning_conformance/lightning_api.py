@@ -253,6 +253,14 @@ def set_root_device(trainer: Any, device: Any) -> None:
     trainer.strategy._root_device = device
 
 
+def become_rank(rank: int) -> None:
+    """Let Lightning's helpers for the first rank know that this process is another one."""
+    for name in ("lightning_utilities.core.rank_zero", *(f"{root}.utilities.rank_zero" for root in IMPORT_NAMES)):
+        module = sys.modules.get(name)
+        if module is not None and hasattr(module, "rank_zero_only"):
+            module.rank_zero_only.rank = rank
+
+
 def move_to_device(batch: Any, device: Any) -> Any:
     """A nested batch on a device, moved as Lightning moves it."""
     for name in ("lightning_fabric", "lightning.fabric"):

@@ -267,7 +267,7 @@ EXPECTED = {
         "words": ["self.weights", "generator"],
     },
     "HoldsALambda": {
-        "fault": "deepcopy-fails",
+        "fault": ["deepcopy-fails", "ddp-spawn-pickling"],
         "batch": "x: float[5,6], y: float[5,1]",
         "check": "module_can_be_copied",
         "severity": "advice",

@@ -542,7 +542,7 @@ LEGITIMATE = {
     "CollectsAndClears": {"batch": "x: float[5,8], y: int[5]<2"},
     "CountsAndSetsBack": {"batch": "x: float[5,6], y: int[5]<3"},
     "ReplaysAndRemembers": {"batch": "float[5,6]"},
-    "BringsItsCallbacks": {"batch": "x: float[5,6], y: int[5]<2"},
+    "BringsItsCallbacks": {"batch": "x: float[5,6], y: int[5]<2", "on_ranks": ["monitored_metrics_are_reduced"]},
     "HandsOverParts": {"batch": "x: float[5,6], y: int[5]<2"},
     "FixedNoiseInAFork": {"batch": "float[5,8]"},
     "PutsTheStateBack": {"batch": "float[5,8]"},

@@ -39,6 +39,26 @@ class Explanation:
 
 EXPLANATIONS = (
     Explanation(
+        r"Default process group has not been initialized|call init_process_group",
+        "torch.distributed is used although there is one process: its group exists only where several train together.",
+        "if torch.distributed.is_initialized(): ...  # or self.global_rank, self.all_gather(x), which need no group",
+    ),
+    Explanation(
+        r"^RanksWait",
+        "Some ranks begin an operation in which all ranks take part, and the others do something else.",
+        "Call it on every rank, in the same order; keep `if rank == 0` for what needs no other rank.",
+    ),
+    Explanation(
+        r"^ProcessDied",
+        "A process ended without an exception: killed for its memory, or by an error outside of Python.",
+        "Run it alone (--lightning-environment=cpu) to see whether it dies there, too.",
+    ),
+    Explanation(
+        r"Skipping the `training_step` by returning None in distributed training",
+        "Where several processes train, each backward pass waits for all: a rank that skips one is not supported.",
+        "return loss * 0.0  # for a batch that shall not count, or leave it out of the dataset",
+    ),
+    Explanation(
         r"Tried to step \d+ times",
         "The scheduler was told a total number of steps (total_steps, or epochs and steps_per_epoch) that is smaller "
         "than the run.",

@@ -86,11 +86,15 @@ class Check:
 
         if train.missing:
             return verdict("inconclusive", reason=train.missing)
+        if train.inapplicable:
+            return verdict("not applicable", reason=train.inapplicable)
         if self.needs_steps and not train.steps:
             reason = f"no training step was completed (see {COMPLETION})"
             return verdict("inconclusive", reason=reason)
         try:
             findings = tuple(self.judge(*self._material(recordings)))
+            if train.advisory:
+                findings = tuple(replace(finding, severity="advice") for finding in findings)
         except NotApplicable as reason:
             return verdict("not applicable", reason=str(reason))
         except Inconclusive as reason:

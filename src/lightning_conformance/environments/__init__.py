@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import replace
 
 from lightning_conformance.environments.base import SPECIAL, Cpu, Cuda, Environment, Mps
 from lightning_conformance.environments.precision import PRECISIONS, Precision
+from lightning_conformance.environments.processes import Ddp
 from lightning_conformance.environments.virtual import Virtual
 from lightning_conformance.errors import UsageError
 
 AUTO = "auto"
 SECOND_DEVICE = Cuda("cuda-1", "one process on the second CUDA device", index=1)
 ENVIRONMENTS: dict[str, Environment] = {
-    e.name: e for e in (Cpu(), Virtual(), *PRECISIONS, Cuda(), SECOND_DEVICE, Mps())
+    e.name: e for e in (Cpu(), Virtual(), *PRECISIONS, Ddp(), Cuda(), SECOND_DEVICE, Mps())
 }
 
 
@@ -48,14 +50,14 @@ def select(words: Iterable[str]) -> list[Environment]:
     chosen: dict[str, Environment] = {}
     for name in check_names(words):
         if name == AUTO:
-            chosen.update((e.name, e) for e in ENVIRONMENTS.values() if e.in_auto())
+            found = (replace(e, asked=False) for e in ENVIRONMENTS.values() if e.in_auto())
+            chosen.update((e.name, e) for e in found if e.name not in chosen)
             continue
         reason = ENVIRONMENTS[name].unavailable()
         if reason is not None:
             raise UsageError(f"environment {name!r} cannot be had here: {reason}.")
         chosen[name] = ENVIRONMENTS[name]
-    found = list(chosen.values())
-    return [e.beside() for e in found] if reference(found) else found
+    return [e.beside() for e in chosen.values()] if reference(chosen.values()) else list(chosen.values())
 
 
 def reference(chosen: Iterable[Environment]) -> Environment | None:
@@ -83,6 +85,7 @@ __all__ = [
     "SPECIAL",
     "Cpu",
     "Cuda",
+    "Ddp",
     "Environment",
     "Mps",
     "Precision",

@@ -20,6 +20,8 @@ class Environment:
         own: Families of checks that need such a place.
         ordinary: Whether all families are judged that need no other place, even beside another environment.
         narrowed: Whether its own families alone are judged.
+        asked: Whether the user named it; ``auto`` names none.
+        ranks: Processes that train together.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Environment:
     own: tuple[str, ...] = ()
     ordinary: bool = True
     narrowed: bool = False
+    asked: bool = True
+    ranks: int = 1
 
     def unavailable(self) -> str | None:
         """Why the environment is not there; None where it is."""

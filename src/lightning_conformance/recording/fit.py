@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,7 +35,7 @@ def record_fit(setup: Setup, blank: Recording) -> Recording:
         SubjectError: The module cannot be built.
     """
     package = setup.package
-    with tempfile.TemporaryDirectory(prefix="lightning-conformance-") as folder:
+    with setup.folder() as folder:
         tape = Tape()
         # What the constructor logs is lost, and only seen here.
         with log_calls(package, tape, Places(())):
@@ -53,7 +51,7 @@ def record_fit(setup: Setup, blank: Recording) -> Recording:
             user_files=tuple(places.user_files),
             settled=setup.settled,
         )
-        return _Fit(Run(setup, package, module, tape, places, Path(folder))).record(blank)
+        return _Fit(Run(setup, package, module, tape, places, folder)).record(blank)
 
 
 class _Fit:

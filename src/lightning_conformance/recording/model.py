@@ -135,11 +135,13 @@ class Settled:
         ragged: Whether the last batch of an epoch may be smaller.
         validation: Whether there is something to validate with.
         loaders: How many validation loaders ``validation_step`` gets.
+        find_unused: Whether several processes must look for parameters without a gradient.
     """
 
     ragged: bool = True
     validation: bool = True
     loaders: int = 1
+    find_unused: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ class Recording:
         ragged_failure: What a smaller last batch alone raised; the run was then repeated without it.
         validation_failure: What validation with training batches raised; the run was then repeated without it.
         settled: What other regimes heed.
+        advisory: Whether what is found is advice: nobody asked for several processes, and the module speaks of none.
         missing: Why nothing was run; empty where it was.
         inapplicable: Why the regime has nothing to show with this module; empty where it has.
     """
@@ -199,6 +202,7 @@ class Recording:
     ragged_failure: Failure | None = None
     validation_failure: Failure | None = None
     settled: Settled = Settled()
+    advisory: bool = False
     missing: str = ""
     inapplicable: str = ""
 

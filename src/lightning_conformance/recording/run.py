@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,10 @@ from lightning_conformance.subjects.subject import Subject
 from lightning_conformance.subjects.validating import with_searched_validation, with_validation
 
 DEFAULT_TIMEOUT = 120.0
+_OF_PROCESSES = re.compile(
+    r"sync_dist|all_gather|all_reduce|reduce_boolean|(?:global|local)_rank|is_global_zero|rank_zero|world_size"
+    r"|\bdist\.|distributed|barrier|\.strategy\b|num_(?:nodes|devices)|SyncBatchNorm"
+)
 
 
 def record(
@@ -47,7 +52,8 @@ def record(
         UsageError: The user's words (target, constructor arguments, batch spec) are wrong.
         KeyboardInterrupt: The user asked to stop.
     """
-    recording = _record(subject, environment, batch, plan or Plan(seed=subject.options.seed), timeout)
+    plan = replace(plan or Plan(seed=subject.options.seed), ranks=environment.ranks)
+    recording = _record(subject, environment, batch, plan, timeout)
     if recording.failure is not None and recording.failure.stage in ("import", "construct"):
         return recording
     # Only now: a guessed configuration may have been read in any hook.
@@ -77,6 +83,8 @@ def record_regime(
     blank = replace(Recording(subject.label, environment.name, regime), **_carried(train))
     if not train.completed:
         return replace(blank, missing="training does not complete (see training_completes)")
+    if environment.ranks > 1:
+        return replace(blank, inapplicable=f"in the environment {environment.name}, nothing is run but training")
     with leave_no_trace(), environment.in_effect(), deadline(timeout):
         try:
             return REGIMES[regime](_settled_setup(subject, environment, train, batch), blank)
@@ -129,7 +137,9 @@ class Recordings:
             why = self._why_not()
             if why:
                 return Recording(self._subject.label, self.environment.name, TRAIN, missing=why)
-            return record(self._subject, self.environment, batch=self._batch, timeout=self._timeout)
+            recording = record(self._subject, self.environment, batch=self._batch, timeout=self._timeout)
+            several = self.environment.ranks > 1 and not self.environment.asked
+            return replace(recording, advisory=several and not _speaks_of_processes(recording))
         train, about = self(TRAIN), (self._subject, self.environment)
         return record_regime(*about, regime, train, batch=self._batch, timeout=self._timeout)
 
@@ -171,6 +181,11 @@ def _places(subject: Subject) -> Places:
         return Places(source_files(subject.sample))
     except SubjectError:
         return Places(())
+
+
+def _speaks_of_processes(recording: Recording) -> bool:
+    """Whether the module's own code is written for several processes."""
+    return any(_OF_PROCESSES.search(method.text) for method in recording.methods.values())
 
 
 def _settled_setup(subject: Subject, environment: Environment, train: Recording, batch: Any) -> Setup:

@@ -9,6 +9,7 @@ from typing import Any
 
 from lightning_conformance.recording.fit import record_fit
 from lightning_conformance.recording.model import BackwardRan, Failure, OptimizerStepped, Recording
+from lightning_conformance.recording.ranks import record_on_ranks
 from lightning_conformance.recording.setup import Setup
 from lightning_conformance.subjects.inference.steps import may_take_loader_index
 from lightning_conformance.subjects.sources import BatchSource
@@ -32,7 +33,7 @@ def record_steadily(setup: Setup, blank: Recording) -> Recording:
         SubjectError: The module cannot be built.
     """
     while True:
-        recording = record_fit(setup, blank)
+        recording = _record(setup, blank)
         failure = recording.failure
         if failure is None and setup.plan.batches < _MANY_BATCHES and _may_step_later(recording):
             setup = replace(setup, plan=replace(setup.plan, batches=_MANY_BATCHES))
@@ -51,6 +52,10 @@ def record_steadily(setup: Setup, blank: Recording) -> Recording:
         setup, blank = again
 
 
+def _record(setup: Setup, blank: Recording) -> Recording:
+    return (record_on_ranks if setup.environment.ranks > 1 else record_fit)(setup, blank)
+
+
 def _without_what_failed(setup: Setup, blank: Recording, failure: Failure) -> tuple[Setup, Recording] | None:
     """Another setup to try; None where the failure is the module's own."""
     settled, at = setup.settled, failure.at
@@ -60,7 +65,7 @@ def _without_what_failed(setup: Setup, blank: Recording, failure: Failure) -> tu
         return replace(setup, settled=replace(settled, ragged=False)), replace(blank, ragged_failure=failure)
     if settled.validation and settled.loaders == 1 and _may_want_loaders(failure, setup.source, setup.subject):
         two = replace(setup, settled=replace(settled, loaders=2))
-        if record_fit(two, blank).failure is None:
+        if _record(two, blank).failure is None:
             note = "validation_step fails with one validation loader, and got two: it takes a dataloader_idx."
             return two, _noted(blank, note)
     if settled.validation and _validation_batch_may_be_wrong(failure, setup.source):

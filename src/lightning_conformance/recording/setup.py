@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,25 @@ from lightning_conformance.subjects.inference.steps import needs_loader_index
 from lightning_conformance.subjects.sources import BatchSource, Plan
 from lightning_conformance.subjects.subject import Subject
 
+FIND_UNUSED = "ddp_find_unused_parameters_true"
+
+
+@dataclass(frozen=True)
+class Rank:
+    """This process, where several train together.
+
+    Args:
+        number: Which one it is, from 0.
+        folder: A folder of this run that all of them share.
+        tell: Sends something to the process that started them, at once.
+        moved: Says that it is not stuck.
+    """
+
+    number: int
+    folder: Path
+    tell: Callable[[Any], None]
+    moved: Callable[[], None]
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -27,6 +47,7 @@ class Setup:
         source: Feeds the run.
         plan: How long the run is.
         settled: What the ``train`` regime found out that the subject needs.
+        rank: This process, where several train together; None for the one process of an ordinary run.
     """
 
     subject: Subject
@@ -34,11 +55,21 @@ class Setup:
     source: BatchSource
     plan: Plan
     settled: Settled = field(default_factory=Settled)
+    rank: Rank | None = None
 
     @property
     def package(self) -> LightningPackage:
         """The Lightning package that the subject belongs to."""
         return self.subject.package
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """A folder for the run to write into, which goes away with it."""
+        if self.rank is not None:
+            yield self.rank.folder
+            return
+        with tempfile.TemporaryDirectory(prefix="lightning-conformance-") as name:
+            yield Path(name)
 
     def build(self) -> Any:
         """A new instance, built with the plan's seed.
@@ -61,6 +92,7 @@ class Setup:
         """
         arguments: dict[str, Any] = {
             **self.environment.trainer_arguments(),
+            **({"strategy": FIND_UNUSED} if self.settled.find_unused else {}),
             "max_epochs": self.plan.epochs,
             "limit_train_batches": self.plan.batches,
             "limit_val_batches": self.plan.validation_batches,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data.distributed import DistributedSampler
 
 from lightning_conformance.errors import SubjectError
 from lightning_conformance.subjects.batch_spec import BatchSpec, batch_size_of, describe, slice_batch
@@ -25,12 +26,16 @@ class Plan:
         batches: Training batches an epoch.
         validation_batches: Validation batches an epoch.
         seed: Seeds the module, the run and the batches.
+        ranks: Processes that share the batches; each gets as many.
+        rank: Which of them this is.
     """
 
     epochs: int = 2
     batches: int = 4
     validation_batches: int = 2
     seed: int = 0
+    ranks: int = 1
+    rank: int = 0
 
 
 class BatchSource(Protocol):
@@ -92,8 +97,13 @@ class _Batches(Dataset[Any]):
         return self._make(index)
 
 
-def _loader(make: Callable[[int], Any], length: int) -> DataLoader[Any]:
-    return DataLoader(_Batches(make, length), batch_size=None, collate_fn=identity)
+def _loader(make: Callable[[int], Any], length: int, plan: Plan) -> DataLoader[Any]:
+    batches = _Batches(make, length * plan.ranks)
+    dealt: Sampler[int] | None = None
+    if plan.ranks > 1:
+        # Lightning's own would shuffle them.
+        dealt = DistributedSampler(batches, plan.ranks, plan.rank, shuffle=False)
+    return DataLoader(batches, batch_size=None, collate_fn=identity, sampler=dealt)
 
 
 @dataclass(frozen=True)
@@ -140,17 +150,17 @@ class MadeBatches:
 
     def fit_arguments(self, plan: Plan, *, ragged: bool, validation: bool) -> dict[str, Any]:
         """A training loader, and a validation loader where there is something to validate."""
-        arguments = {"train_dataloaders": self._stream(0, plan.batches, ragged)}
+        arguments = {"train_dataloaders": self._stream(0, plan.batches, plan, ragged)}
         if validation:
-            arguments["val_dataloaders"] = self._stream(1000, plan.validation_batches, ragged)
+            arguments["val_dataloaders"] = self._stream(1000, plan.validation_batches, plan, ragged)
         return arguments
 
-    def _stream(self, offset: int, length: int, ragged: bool) -> DataLoader[Any]:
+    def _stream(self, offset: int, length: int, plan: Plan, ragged: bool) -> DataLoader[Any]:
         def make(index: int) -> Any:
-            last = ragged and self.ragged and index == length - 1
+            last = ragged and self.ragged and index // plan.ranks == length - 1
             return self._small(offset + index) if last else self.make(offset + index, None)
 
-        return _loader(make, length)
+        return _loader(make, length, plan)
 
     def _small(self, index: int) -> Any:
         if self.sized:
@@ -239,6 +249,6 @@ class LoaderBatches:
             # Several validation loaders would be taken one after the other, where training takes them together.
             is_one = isinstance(self.loader, DataLoader)
             arguments["val_dataloaders"] = (
-                self.loader if is_one else _loader(lambda index: self.batch(), plan.validation_batches)
+                self.loader if is_one else _loader(lambda index: self.batch(), plan.validation_batches, plan)
             )
         return arguments

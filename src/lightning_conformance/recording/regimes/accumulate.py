@@ -60,7 +60,7 @@ def _run(setup: Setup, where: Path, batches: int, change: Callable[[Any], Any]) 
     """Up to the first step, with so many equal batches accumulated."""
     plan = replace(setup.plan, epochs=1, batches=batches)
     settled = replace(setup.settled, ragged=False)
-    feed = _Equal(setup.subject, setup.environment, setup.source, plan, settled, change)
+    feed = _Equal(setup.subject, setup.environment, setup.source, plan, settled, change=change)
     seen = _Seen(None, None)
 
     class Note(setup.package.Callback):  # type: ignore[misc, name-defined]

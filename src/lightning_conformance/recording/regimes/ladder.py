@@ -43,7 +43,7 @@ def record(setup: Setup, blank: Recording) -> Recording:
     with folder() as where:
         plan = replace(setup.plan, epochs=1, batches=2, validation_batches=1)
         for size in (*sizes, compared):
-            sized = _Sized(setup.subject, setup.environment, setup.source, plan, setup.settled, made, size)
+            sized = _Sized(setup.subject, setup.environment, setup.source, plan, setup.settled, made=made, size=size)
             events += _try(sized, usual, where, rows=size == compared)
     return replace(blank, tape=tuple(events))
 
