@@ -46,12 +46,17 @@ def parameters_are_used_on_every_rank(recording: Recording) -> Iterator[Finding]
 
     ## Example
     ```python
-    self.auxiliary = nn.Linear(64, 2)  # and no loss that needs it
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+        self.auxiliary = nn.Linear(8, 2)  # and no loss that needs it
     ```
 
     ## Use instead
     ```python
-    self.auxiliary.requires_grad_(False)  # or leave it out
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
     ```
 
     ## Legitimate exceptions
@@ -98,12 +103,32 @@ def ranks_stay_equal(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    loss.backward()  # with automatic_optimization = False
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        optimizer = self.optimizers()
+        optimizer.zero_grad()
+        F.cross_entropy(self(x), y).backward()
+        optimizer.step()
     ```
 
     ## Use instead
     ```python
-    self.manual_backward(loss)
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.net = nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        optimizer = self.optimizers()
+        optimizer.zero_grad()
+        self.manual_backward(F.cross_entropy(self(x), y))
+        optimizer.step()
     ```
 
     ## Legitimate exceptions

@@ -29,13 +29,23 @@ def collectives_run_on_every_rank(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    if self.trainer.is_global_zero:
-        self.log("accuracy", self.accuracy.compute(), sync_dist=True)
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        if self.trainer.is_global_zero:
+            print(self.all_gather(loss.detach()).mean())
+        return loss
     ```
 
     ## Use instead
     ```python
-    self.log("accuracy", self.accuracy.compute())
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        mean = self.all_gather(loss.detach()).mean()
+        if self.trainer.is_global_zero:
+            print(mean)
+        return loss
     ```
 
     ## Legitimate exceptions
@@ -106,17 +116,23 @@ def every_rank_trains(recording: Recording) -> Iterator[Finding]:
     ## Example
     ```python
     def prepare_data(self):
-        self.vocabulary = load()  # runs in one process
+        self.scale = 0.5  # runs in one process
+
+    def forward(self, x):
+        return self.net(self.scale * x)
     ```
 
     ## Use instead
     ```python
     def setup(self, stage):
-        self.vocabulary = load()  # runs in each
+        self.scale = 0.5  # runs in each
+
+    def forward(self, x):
+        return self.net(self.scale * x)
     ```
 
     ## Legitimate exceptions
-    None.
+    A rank that only waits for the one that failed is not named.
     """
     found = ends(recording)
     for end in found:

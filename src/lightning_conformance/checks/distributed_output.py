@@ -29,12 +29,30 @@ def monitored_metrics_are_reduced(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    self.log("val_loss", loss)  # monitored by ReduceLROnPlateau
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        return {"optimizer": optimizer, "lr_scheduler": plateau, "monitor": "train_loss"}
     ```
 
     ## Use instead
     ```python
-    self.log("val_loss", loss, sync_dist=True)  # or a metric object of torchmetrics
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, sync_dist=True)
+        return loss
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        return {"optimizer": optimizer, "lr_scheduler": plateau, "monitor": "train_loss"}
     ```
 
     ## Legitimate exceptions
@@ -95,13 +113,15 @@ def one_rank_writes(recording: Recording) -> Iterator[Finding]:
 
     ## Example
     ```python
-    torch.save(self.net.state_dict(), "best.pt")
+    def on_train_epoch_end(self):
+        torch.save(self.net.state_dict(), "best.pt")
     ```
 
     ## Use instead
     ```python
-    if self.trainer.is_global_zero:
-        torch.save(self.net.state_dict(), "best.pt")
+    def on_train_epoch_end(self):
+        if self.trainer.is_global_zero:
+            torch.save(self.net.state_dict(), "best.pt")
     ```
 
     ## Legitimate exceptions
