@@ -54,4 +54,5 @@ def cells_of(config: pytest.Config, root: Path) -> list[Cell]:
     """What was reported, subject by subject."""
     from lightning_conformance.reporting.machine import cells
 
-    return cells(state_of(config).reports.values(), root)
+    state = state_of(config)
+    return cells(state.reports.values(), root, state.possible)

@@ -115,6 +115,13 @@ class State:
         return select(self.settings.environments)
 
     @cached_property
+    def possible(self) -> dict[str, int]:
+        """How many checks each environment judges, if none is left out."""
+        from lightning_conformance.checks.choosing import chosen, judged_in
+
+        return {place: len(checks) for place, checks in judged_in(self.environments, chosen()).items()}
+
+    @cached_property
     def store(self) -> RecordingStore:
         """The recordings of this session."""
         from lightning_conformance.plugin.store import RecordingStore

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lightning_conformance.plugin.state import State, state_of
+from lightning_conformance.plugin.state import state_of
 from lightning_conformance.reporting.outcomes import OUTCOMES, outcome_of
 
 _GUESSED = ("  guessed", "  inferred", "  doubt")
@@ -32,7 +32,7 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
     terminalreporter.ensure_newline()
     terminalreporter.section("lightning-conformance")
     timed = [{**data, "seconds": state.seconds.get(node_id, 0.0)} for node_id, data in state.reports.items()]
-    for line in summary(timed, config.get_verbosity(), _possible(state)):
+    for line in summary(timed, config.get_verbosity(), state.possible):
         write(line)
     if found and config.get_verbosity() >= 0:
         write(recordings_line(state.made))
@@ -60,13 +60,6 @@ def recordings_line(made: dict[str, int]) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
-
-
-def _possible(state: State) -> dict[str, int]:
-    """How many checks each environment judges, if none is left out."""
-    from lightning_conformance.checks.choosing import chosen, judged_in
-
-    return {place: len(checks) for place, checks in judged_in(state.environments, chosen()).items()}
 
 
 def summary(found: list[dict[str, Any]], verbosity: int, possible: Mapping[str, int]) -> Iterator[str]:

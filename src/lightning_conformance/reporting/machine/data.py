@@ -41,11 +41,12 @@ class Cell:
         return any(outcome_of(verdict) == "failed" for verdict in self.verdicts)
 
 
-def cells(verdicts: Iterable[Mapping[str, Any]], root: Path) -> list[Cell]:
+def cells(verdicts: Iterable[Mapping[str, Any]], root: Path, possible: Mapping[str, int]) -> list[Cell]:
     """The cells of a run, sorted, the same whatever the order in which the verdicts came.
 
     Args:
         root: Folder that files are told relative to.
+        possible: How many checks each environment judges, if none is left out.
     """
     from lightning_conformance.checks import all_checks
 
@@ -58,7 +59,8 @@ def cells(verdicts: Iterable[Mapping[str, Any]], root: Path) -> list[Cell]:
         first = next(iter(by_check.values()))
         told = tuple(_relative(by_check[name], root) for name in order if name in by_check)
         lightning, provenance = first["lightning"], tuple(first["provenance"])
-        made.append(Cell(subject, environment, lightning, provenance, told, len(order) - len(told)))
+        left_out = possible[environment] - len(told)
+        made.append(Cell(subject, environment, lightning, provenance, told, left_out))
     return made
 
 
