@@ -59,6 +59,11 @@ EXPLANATIONS = (
         "return loss * 0.0  # for a batch that shall not count, or leave it out of the dataset",
     ),
     Explanation(
+        r"some elements of the input tensor and the written-to tensor refer to a single memory location",
+        "A tensor whose elements share memory, as expand() makes it, is written to: DDP does so with every buffer.",
+        'self.register_buffer("name", tensor.expand(...).clone())',
+    ),
+    Explanation(
         r"Tried to step \d+ times",
         "The scheduler was told a total number of steps (total_steps, or epochs and steps_per_epoch) that is smaller "
         "than the run.",

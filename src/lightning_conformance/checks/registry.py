@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from textwrap import shorten
+from typing import Literal
 
 from lightning_conformance.checks.verdict import Finding, Inconclusive, NotApplicable, Severity, Verdict, decide
 from lightning_conformance.errors import UsageError
@@ -93,8 +94,7 @@ class Check:
             return verdict("inconclusive", reason=reason)
         try:
             findings = tuple(self.judge(*self._material(recordings)))
-            if train.advisory:
-                findings = tuple(replace(finding, severity="advice") for finding in findings)
+            findings = tuple(_no_higher(finding, train.ceiling) for finding in findings)
         except NotApplicable as reason:
             return verdict("not applicable", reason=str(reason))
         except Inconclusive as reason:
@@ -128,6 +128,13 @@ class Check:
                 said = shorten(f"{failure.type}: {failure.message}", 160, placeholder="...")
                 raise Inconclusive(f"the run under the regime {regime} was ended by {said}")
             yield recording
+
+
+def _no_higher(finding: Finding, ceiling: Literal["", "warning", "advice"]) -> Finding:
+    """The finding, at no higher level than that of the recording."""
+    if ceiling and (finding.severity == "error" or ceiling == "advice"):
+        return replace(finding, severity=ceiling)
+    return finding
 
 
 def _saw_too_little(train: Recording) -> bool:

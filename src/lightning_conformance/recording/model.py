@@ -170,7 +170,7 @@ class Recording:
         ragged_failure: What a smaller last batch alone raised; the run was then repeated without it.
         validation_failure: What validation with training batches raised; the run was then repeated without it.
         settled: What other regimes heed.
-        advisory: Whether what is found is advice: nobody asked for several processes, and the module speaks of none.
+        ceiling: The highest level that a finding has, where nobody asked for the environment; empty for any.
         missing: Why nothing was run; empty where it was.
         inapplicable: Why the regime has nothing to show with this module; empty where it has.
     """
@@ -202,7 +202,7 @@ class Recording:
     ragged_failure: Failure | None = None
     validation_failure: Failure | None = None
     settled: Settled = Settled()
-    advisory: bool = False
+    ceiling: Literal["", "warning", "advice"] = ""
     missing: str = ""
     inapplicable: str = ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from lightning_conformance.deadline import RunTimeout, deadline
 from lightning_conformance.environments import Environment, reference
@@ -138,8 +138,11 @@ class Recordings:
             if why:
                 return Recording(self._subject.label, self.environment.name, TRAIN, missing=why)
             recording = record(self._subject, self.environment, batch=self._batch, timeout=self._timeout)
-            several = self.environment.ranks > 1 and not self.environment.asked
-            return replace(recording, advisory=several and not _speaks_of_processes(recording))
+            return (
+                recording
+                if self.environment.asked
+                else replace(recording, ceiling=_ceiling(self.environment, recording))
+            )
         train, about = self(TRAIN), (self._subject, self.environment)
         return record_regime(*about, regime, train, batch=self._batch, timeout=self._timeout)
 
@@ -181,6 +184,13 @@ def _places(subject: Subject) -> Places:
         return Places(source_files(subject.sample))
     except SubjectError:
         return Places(())
+
+
+def _ceiling(environment: Environment, recording: Recording) -> Literal["", "warning", "advice"]:
+    """How much of a place that nobody asked for counts: few modules are made for every one."""
+    if environment.ranks > 1:
+        return "" if _speaks_of_processes(recording) else "advice"
+    return "warning" if "precision" in environment.own else ""
 
 
 def _speaks_of_processes(recording: Recording) -> bool:
