@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import re
+import sys
 import textwrap
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -27,7 +28,7 @@ pytest_plugins = ["pytester"]
 NEWEST = re.compile(
     r"test_(inference\w*|guessing|hostile|annotations|python_versions|batch_\w+|benchmark_\w+|docs|naming|freeze"
     r"|infer_cache|configuration|expected_failures|reports|versions|decorator|target|bad_input|output"
-    r"|fault_suite|check_pages|waiving|environment_errors|packaging|summary_snapshots)\.py$"
+    r"|fault_suite|processes|check_pages|waiving|environment_errors|packaging|summary_snapshots)\.py$"
 )
 # What every release must be seen to do.
 RELEASES = re.compile(r"test_(check_module|examples|fixtures|main_job|recording|suites_of_modules)\.py$")
@@ -35,7 +36,7 @@ RELEASES = re.compile(r"test_(check_module|examples|fixtures|main_job|recording|
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if NEWEST.search(item.path.name) or "zero_configuration" in item.name:
+        if NEWEST.search(item.path.name) or "zero_configuration" in item.name or "two_train_together" in item.name:
             item.add_marker("newest")
         elif RELEASES.search(item.path.name):
             item.add_marker("releases")
@@ -100,6 +101,7 @@ def _warm_up(package: str) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _warm() -> None:
+    torch.export.export(torch.nn.Linear(2, 2), (torch.ones(3, 2),))
     for package in PACKAGES:
         _warm_up(package)
 
@@ -150,6 +152,9 @@ class Kit:
 def kit(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Kit:
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
         monkeypatch.delenv(name)
+    # Another test may have imported a file of the same name.
+    for name in ("model", "test_own"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     source = str(Path(lightning_conformance.__file__).parents[1])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")])))
     made = Kit(pytester)

@@ -219,7 +219,7 @@ LEGITIMATE = {
     "RestartsByStep": {"batch": "x: float[5,8], y: float[5,1]"},
     "SteppedInOptimizerStep": {"batch": "x: float[5,8], y: float[5,1]"},
     "ManualStepsAtTheEnd": {"batch": "x: float[5,6], y: float[5,1]"},
-    "OwnStepHook": {"batch": "x: float[5,8], y: float[5,1]"},
+    "OwnStepHook": {"batch": "x: float[5,8], y: float[5,1]", "since": (2, 0)},
     "TwoSchedulersOfOneOptimizer": {"batch": "x: float[5,8], y: float[5,1]"},
     "EveryTenEpochs": {"batch": "x: float[5,8], y: float[5,1]"},
 }

@@ -30,7 +30,7 @@ from lightning_conformance.subjects.inference.structure import (
     revealed_drafts,
 )
 from lightning_conformance.subjects.inference.tracing import BatchPlaced, Mismatch, RankRevealed, Stop
-from lightning_conformance.subjects.inference.words import meaning_of
+from lightning_conformance.subjects.inference.words import is_picture
 
 OWN_ERRORS = (NameError, ImportError, RecursionError)
 OWN_UNLESS_OF_A_LEAF = (NotImplementedError, OSError, KeyError)
@@ -243,7 +243,7 @@ class Search:
         for path in _unknown_first(draft, outcome.trace.used):
             node = draft.at(path)
             if node.spec is None and node.rank < 5 and not is_lengths(node):
-                if node.rank == 2 and meaning_of(node.name) == "image":
+                if node.rank == 2 and is_picture(node.name):
                     yield outranked(draft, outcome.trace.twins(path), 4)
                 yield outranked(draft, outcome.trace.twins(path), node.rank + 1)
             elif node.spec is not None:
@@ -283,7 +283,7 @@ class Search:
                 for size in LIKELY_SIZES:
                     yield draft.with_spec(path, TensorSpec((self.batch, *[7] * (now - 2), size)))
             elif 0 < want <= 5:
-                want = max(want, 4) if want == 3 and meaning_of(node.name) == "image" else want
+                want = max(want, 4) if want == 3 and is_picture(node.name) else want
                 yield draft.put(path, replace(node, kind="tensor", spec=None, rank=want))
                 yield draft.with_spec(path, stand_in(want, self.batch, node))
         missing = re.search(r"missing \d+ required .*arguments?: (.+)", str(error))

@@ -72,6 +72,11 @@ def words_of(name: str | None) -> tuple[str, ...]:
     return tuple(piece.lower() for piece in _PIECE.findall(name or ""))
 
 
+def is_picture(name: str | None) -> bool:
+    """Whether a leaf of that name holds pictures; frames may be of sound."""
+    return meaning_of(name) == "image" and not {"frame", "frames", "video", "videos"} & set(words_of(name))
+
+
 def meaning_of(name: str | None) -> Meaning | None:
     """What a leaf of that name holds, where the name says it.
 
