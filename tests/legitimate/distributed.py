@@ -157,6 +157,7 @@ class Adversaries(L.LightningModule):
         self.manual_backward(missed)
         generate.step()
         self.untoggle_optimizer(generate)
+        self.log("train_loss", missed, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(real))
 
     def configure_optimizers(self):
         rate = {"lr": 1e-3, "betas": (0.5, 0.9)}
