@@ -28,7 +28,7 @@ pytest_plugins = ["pytester"]
 NEWEST = re.compile(
     r"test_(inference\w*|guessing|hostile|annotations|python_versions|batch_\w+|benchmark_\w+|docs|naming|freeze"
     r"|infer_cache|configuration|expected_failures|reports|versions|decorator|target|bad_input|output"
-    r"|fault_suite|processes|check_pages|waiving|environment_errors|packaging|summary_snapshots)\.py$"
+    r"|fault_suite|processes|unasked_environments|check_pages|waiving|environment_errors|packaging|summary_snapshots)\.py$"
 )
 # What every release must be seen to do.
 RELEASES = re.compile(r"test_(check_module|examples|fixtures|main_job|recording|suites_of_modules)\.py$")

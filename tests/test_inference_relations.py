@@ -115,3 +115,85 @@ def test_only_the_function_around_a_frame_is_read():
         return [node for node in syntax.nodes_around(sys._getframe()) if hasattr(node, "name")]
 
     assert [node.name for node in inner()] == ["inner"]
+
+
+class Stacked(Adam):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+
+    def training_step(self, batch, batch_idx):
+        images, labels = batch
+        return F.cross_entropy(self.net(torch.stack(images)), labels)
+
+
+class Finished(Adam):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(4, 1)
+
+    def training_step(self, batch, batch_idx):
+        states, dones, rewards = batch
+        values = self.net(states).squeeze(-1)
+        targets = values.detach() + rewards
+        targets[dones] = 0.0
+        return F.mse_loss(values, targets)
+
+
+class Patches(Adam):
+    def __init__(self):
+        super().__init__()
+        self.net, self.position = nn.Linear(192, 4), nn.Parameter(torch.zeros(1, 16, 4))
+
+    def training_step(self, batch, batch_idx):
+        img, _ = batch
+        side = img.shape[2] // 8
+        patches = img.reshape(img.shape[0], 3, side, 8, side, 8).permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
+        return (self.net(patches.flatten(2)) + self.position).square().mean()
+
+
+class Triplets(Adam):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(6, 2)
+
+    def training_step(self, batch, batch_idx):
+        anchor, positive, negative = (self.net(part) for part in batch)
+        return F.triplet_margin_loss(anchor, positive, negative)
+
+
+class LengthFirst(Adam):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(6, 6)
+
+    def training_step(self, batch, batch_idx):
+        noise = torch.rand(len(batch), 1, device=batch.device)
+        return (self.net(batch) - noise).square().mean()
+
+
+class Characters(Adam):
+    def __init__(self):
+        super().__init__()
+        self.tokens, self.head = nn.Embedding(65, 8), nn.Linear(8, 65)
+
+    def training_step(self, batch, batch_idx):
+        idx, targets = batch
+        rows, steps = idx.size()
+        scores = self.head(self.tokens(idx))
+        return F.cross_entropy(scores.view(rows * steps, -1), targets.view(-1))
+
+
+@pytest.mark.parametrize(
+    ("cls", "spec"),
+    [
+        (Stacked, "images: [float[3,32,32] in 0..1] * B, labels: int[B]<2"),
+        (Finished, "states: float[B,4], dones: bool[B], rewards: float[B]"),
+        (Patches, "img: float[B,3,32,32] in 0..1, float[B]"),
+        (Triplets, "float[B,6], float[B,6], float[B,6]"),
+        (LengthFirst, "float[B,6]"),
+        (Characters, "idx: int[B,7]<65, targets: int[B,7]<65"),
+    ],
+)
+def test_what_the_first_use_and_the_name_say_is_heeded(cls, spec):
+    assert str(infer_batch(cls).spec) == spec

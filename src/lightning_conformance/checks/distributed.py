@@ -140,31 +140,31 @@ def ranks_stay_equal(recording: Recording) -> Iterator[Finding]:
         what = f"{len(differ.names)} of {count(differ.of, 'parameter')} differ between the ranks after training"
         seen = f"{what}: {listed(differ.names)}."
         raw = next((b.place for b in recording.all(BackwardRan) if not b.through_lightning and b.place), None)
-        thawed = [p.name for p in recording.parameters if p.thawed and p.name in differ.names]
-        if thawed:
-            yield Finding(
-                seen,
-                f"{listed(thawed)} had requires_grad=False when training began, and True later: DDP averages the "
-                "gradients of those that were trainable when it was made.",
-                "Leave requires_grad on, and keep them still another way until then: a learning rate of 0 for their "
-                "group, or detach() behind them with strategy='ddp_find_unused_parameters_true'.",
-                _thawing(recording) or recording.method_place("__init__"),
-            )
-        elif raw is not None:
-            yield Finding(
-                seen,
-                "A backward pass that Lightning does not know of: DDP does not average its gradients.",
-                "self.manual_backward(loss)",
-                raw,
-            )
-        else:
-            yield Finding(
-                seen,
-                "Weights were changed, or optimizers stepped, by what one rank alone knows: its rank, its batch, its "
-                "loss or its random numbers.",
-                "Do it on every rank with the same values, such as the mean of self.all_gather(x).",
-                rank_edit(recording) or _in_place(recording) or return_place(recording, "training_step"),
-            )
+        yield Finding(seen, *_why_they_differ(recording, differ, raw))
+
+
+def _why_they_differ(
+    recording: Recording, differ: ParametersDiffer, raw: Place | None
+) -> tuple[str, str, Place | None]:
+    """Cause, fix and place; ``raw`` is a backward pass that did not go through Lightning."""
+    thawed = [p.name for p in recording.parameters if p.thawed and p.name in differ.names]
+    if thawed:
+        return (
+            f"{listed(thawed)} had requires_grad=False when training began, and True later: DDP averages the "
+            "gradients of those that were trainable when it was made.",
+            "Leave requires_grad on, and keep them still another way until then: a learning rate of 0 for their "
+            "group, or detach() behind them with strategy='ddp_find_unused_parameters_true'.",
+            _thawing(recording) or recording.method_place("__init__"),
+        )
+    if raw is not None:
+        cause = "A backward pass that Lightning does not know of: DDP does not average its gradients."
+        return cause, "self.manual_backward(loss)", raw
+    return (
+        "Weights were changed, or optimizers stepped, by what one rank alone knows: its rank, its batch, its "
+        "loss or its random numbers.",
+        "Do it on every rank with the same values, such as the mean of self.all_gather(x).",
+        rank_edit(recording) or _in_place(recording) or return_place(recording, "training_step"),
+    )
 
 
 def _thawing(recording: Recording) -> Place | None:
