@@ -197,3 +197,42 @@ class Characters(Adam):
 )
 def test_what_the_first_use_and_the_name_say_is_heeded(cls, spec):
     assert str(infer_batch(cls).spec) == spec
+
+
+class Noisy(Adam):
+    """What is made with the size of a leaf changes as the leaf does."""
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.start = nn.GRU(6, 9, batch_first=True), nn.Linear(4, 9)
+
+    def training_step(self, batch, batch_idx):
+        series, wanted = batch
+        noise = torch.randn(series.shape)
+        rows, steps, _ = series.shape
+        clock = torch.zeros(rows, steps, 1) + torch.ones(size=(rows, steps, 1)) + series.new_zeros(rows, steps, 1)
+        hidden, _ = self.net(series + 0.1 * noise + clock)
+        return F.mse_loss(hidden[:, -1] + self.start(torch.randn(rows, 4)), wanted)
+
+
+def test_tensors_made_with_the_size_of_a_leaf():
+    found = infer_batch(Noisy, budget_seconds=60.0)
+    assert str(found.spec) == "series: float[B,7,6], wanted: float[B,9]"
+
+
+class SizedByChance(Adam):
+    """The 8 columns are as many as a stand-in's by chance."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(14, 3)
+
+    def training_step(self, batch, batch_idx):
+        columns, label = batch
+        noise = torch.rand(columns.size(0), 8)
+        return F.cross_entropy(self.net(torch.cat([columns, noise], dim=1)), label)
+
+
+def test_size_that_is_a_leafs_by_chance():
+    found = infer_batch(SizedByChance, budget_seconds=60.0)
+    assert str(found.spec) == "columns: float[B,6], label: int[B]<3"

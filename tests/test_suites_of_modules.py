@@ -23,7 +23,6 @@ ON_RANKS = [
 
 # What the fault looks like without a batch, where that is not what it looks like with one.
 NOT_WITHOUT_BATCH = {
-    "AlignsSpeechWithLabels": "the search finds no batch: the width of what is packed for a recurrent layer",
     "OutOfTheStep": "the search finds no batch: sizes that only arithmetic ties together",
     "RunningState": "the search finds no batch: the state takes its shape from the first batch",
     "MadeOnTheDevice": "the search finds no batch: lengths that are sizes of another tensor",

@@ -10,13 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 # An exception is thrown again after this many seconds: a bare `except:` in the user's loop swallows the first.
 _AGAIN = 2.0
 # A second in which the thread got no turn, or slept, counts this much.
 _OF_WAITING = 1 / 3
-# Where a loop has swallowed one, they follow so fast that one of them falls between its `try` statements.
+# The same, where a loop is known to swallow them.
 _AT_ONCE = 0.01
+# So many lines ahead such a loop is awaited at most.
+_LINES = 12
 
 
 class RunTimeout(BaseException):
@@ -82,11 +85,19 @@ def _signal_is_free() -> bool:
 
 
 class _Pursuit:
-    """Says when to throw again: soon, as long as the frame is still there that held what was thrown."""
+    """Says when to throw: at once, and soon again as long as the frame is still there that held what was thrown.
 
-    def __init__(self) -> None:
+    That frame is caught as it goes on to its next line: inside a handler, outside the `try` that holds everything; where
+    that does not help, at the second, the third, as handlers may stand inside another `try`. An exception that is
+    thrown at some moment would nearly always find it inside.
+    """
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
         self._struck: set[FrameType] = set()
         self._holding: FrameType | None = None
+        self._tracer_before: tuple[Any] | None = None
+        self._snares = 0
 
     def strike(self, frame: FrameType | None) -> tuple[bool, float]:
         """Whether to throw into the stack of this frame now, and when to come back."""
@@ -99,6 +110,30 @@ class _Pursuit:
             self._holding = next((f for f in stack if f in self._struck), None)
             self._struck = set(stack)
         return True, _AGAIN if self._holding is None else _AT_ONCE
+
+    def set_snare(self) -> None:
+        """Have the frame that holds what is thrown, of this thread, throw at one of its next lines."""
+        holding = self._holding
+        if holding is None:
+            return
+        if self._tracer_before is None:
+            self._tracer_before = (sys.gettrace(),)
+        self._snares = self._snares % _LINES + 1
+        error, lines = self.error, iter(range(1, self._snares))
+
+        def at_line(frame: FrameType, event: str, _: Any) -> Any:
+            if event == "line" and next(lines, None) is None:
+                raise error
+            return at_line
+
+        holding.f_trace = at_line
+        sys.settrace(lambda frame, event, _: None)
+
+    def end(self) -> None:
+        """Give the thread the tracer back that it had: a debugger's, or that of a measurement of coverage."""
+        if self._tracer_before is not None:
+            sys.settrace(self._tracer_before[0])
+        self._holding, self._struck = None, set()
 
 
 def _stack(frame: FrameType | None) -> Iterator[FrameType]:
@@ -114,7 +149,7 @@ class _Ring:
         self, seconds: float, error: type[BaseException], outer: _Ring | None, clock: Callable[[], float]
     ) -> None:
         self.due, self.error, self.outer, self.clock = clock() + seconds, error, outer, clock
-        self.pursuit = _Pursuit()
+        self.pursuit = _Pursuit(error)
         self.over = False
 
     def arm(self) -> None:
@@ -133,6 +168,8 @@ class _Ring:
         if ring is not None:
             thrown, wait = ring.pursuit.strike(frame)
             ring.due = ring.clock() + wait
+            if thrown:
+                ring.pursuit.set_snare()
         self.arm()
         if ring is not None and thrown:
             raise ring.error
@@ -155,6 +192,7 @@ def _by_signal(seconds: float, error: type[BaseException], clock: Callable[[], f
     finally:
         ring.over = True  # first of all: an alarm during what follows must not throw
         signal.setitimer(signal.ITIMER_REAL, 0.0)
+        ring.pursuit.end()
         signal.signal(signal.SIGALRM, before)
         if outer is not None:
             outer.arm()
@@ -163,14 +201,17 @@ def _by_signal(seconds: float, error: type[BaseException], clock: Callable[[], f
 @contextmanager
 def _by_thread(seconds: float, error: type[BaseException]) -> Iterator[None]:
     thread, over, lock = threading.get_ident(), threading.Event(), threading.Lock()
+    pursuit = _Pursuit(error)
+    # What a thread is sent is made an instance in that thread, as it arrives.
+    sent = type(error.__name__, (error,), {"__init__": lambda self: pursuit.set_snare()})
 
     def watch() -> None:
-        wait, pursuit = seconds, _Pursuit()
+        wait = seconds
         while not over.wait(wait):
             with lock:
                 thrown, wait = pursuit.strike(sys._current_frames().get(thread))
                 if thrown and not over.is_set():
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(sent))
 
     watcher = threading.Thread(target=watch, daemon=True, name="lightning-conformance-deadline")
     watcher.start()
@@ -180,4 +221,5 @@ def _by_thread(seconds: float, error: type[BaseException]) -> Iterator[None]:
         # Under the lock, so that nothing is sent any more once the block is left.
         with lock:
             over.set()
+        pursuit.end()
         watcher.join()

@@ -156,7 +156,9 @@ class RankWatch(Instrument):
             self._rank.tell(event)
 
     def _watch_gradients(self, model: Any) -> None:
-        self._trained = [name for name, p in model.module.named_parameters() if p.requires_grad]
+        # Lightning 2.0 wraps the module, and its parameters have other names there.
+        names = {id(p): name for name, p in self.run.module.named_parameters()}
+        self._trained = [names.get(id(p), name) for name, p in model.module.named_parameters() if p.requires_grad]
         # torch reads the annotations of a function, and takes the words of this file for others.
         model.register_comm_hook(None, lambda state, bucket: self._average(bucket))
 

@@ -19,7 +19,7 @@ from lightning_conformance.subjects.inference.naming import prior_of
 from lightning_conformance.subjects.inference.relations import is_lengths
 from lightning_conformance.subjects.inference.shapes import preimages, resized
 from lightning_conformance.subjects.inference.standing_in import current_spec, is_sequence, stand_in
-from lightning_conformance.subjects.inference.tracing import Stop, Trace, substituted, tensors_in
+from lightning_conformance.subjects.inference.tracing import Stop, Trace, name_of, substituted, tensors_in
 from lightning_conformance.subjects.inference.unchecked import PACK, is_safe
 from lightning_conformance.subjects.inference.words import meaning_of
 
@@ -48,6 +48,7 @@ PLAIN = frozenset(
         "half",
         "int",
         "long",
+        "made_as",
         "mul",
         "relu",
         "requires_grad_",
@@ -185,13 +186,14 @@ class Solver:
         if value.dim() == 0 or not goal:
             return True
         if is_sequence(node) and len(goal) > 1 and goal[1] == node.steps:
-            is_joined = value.dim() == len(goal) - 1 and value.shape[0] == goal[0] * goal[1]
+            # All steps of all sequences, or, where they are packed, those that there are.
+            is_joined = value.dim() == len(goal) - 1 and value.shape[0] in rows | {goal[0] * goal[1]}
             return is_joined or (value.dim() == len(goal) and value.shape[0] == goal[0])
         return value.shape[0] == goal[0] or bool(rows & set(value.shape[:2]))
 
     def _rows(self, operand: torch.Tensor, path: Path) -> set[int]:
         """Sizes of the batch dimension that are in order: a split halves it, a concatenation doubles it."""
-        names = {getattr(o.func, "__name__", "") for o in self.trace.chain(operand, path)}
+        names = {name_of(o) for o in self.trace.chain(operand, path)}
         rows = {self.batch}
         if names & {"chunk", "split", "tensor_split"}:
             rows.add(self.batch // 2)
@@ -213,7 +215,7 @@ class Solver:
     def is_reshaped(self, operand: torch.Tensor, path: Path) -> bool:
         """Whether something between the leaf and the operand may change the shape."""
         chain = self.trace.chain(operand, path)
-        return any(getattr(o.func, "__name__", "") not in PLAIN for o in chain)
+        return any(name_of(o) not in PLAIN for o in chain)
 
     def _specs(self, path: Path, operand: torch.Tensor, goal: Shape, wanted: Expectation) -> Iterator[TensorSpec]:
         node = self.draft.at(path)

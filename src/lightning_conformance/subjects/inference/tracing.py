@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from lightning_conformance.deadline import patient_time
 from lightning_conformance.subjects.code_reading import unpacked_next
 from lightning_conformance.subjects.inference.drafts import Draft, Path
+from lightning_conformance.subjects.inference.made import remaking
 from lightning_conformance.subjects.inference.outcome import OutOfTime, Private
 from lightning_conformance.subjects.inference.probes import OF_SEQUENCES, reveal_probe
 from lightning_conformance.subjects.inference.unchecked import is_safe, refuse_unsafe
@@ -45,6 +46,11 @@ class Operation:
     kwargs: dict[str, Any]
     inputs: tuple[torch.Tensor, ...]
     outputs: tuple[torch.Tensor, ...]
+
+
+def name_of(operation: Operation) -> str:
+    """Its function's name."""
+    return getattr(operation.func, "__name__", "")
 
 
 @dataclass
@@ -142,6 +148,7 @@ class Trace:
     replaying: float = 0.0
     used: set[Path] = field(default_factory=set)
     read: set[Path] = field(default_factory=set)
+    measured: list[torch.Tensor] = field(default_factory=list)
     classes: dict[int, int] = field(default_factory=dict)
     _leaves_of: dict[int, Leaves] = field(default_factory=dict)
     _ways: dict[tuple[int, Path, int], list[Operation]] = field(default_factory=dict)
@@ -164,7 +171,7 @@ class Trace:
         inputs = tuple(tensors_in((args, kwargs)))
         telling = inputs[:1] if func in SHAPE_ONLY else inputs
         origin = NONE.union(*map(self.leaves_of, telling))
-        if not origin:
+        if self._record_made(func, args, kwargs, result) or not origin:
             return
         self.used |= origin
         if func in READING:
@@ -179,6 +186,16 @@ class Trace:
             is_position = func in POSITIONS and not output.dtype.is_floating_point
             if not isinstance(output, torch.nn.Parameter) and not (is_position and is_of_floats(args)):
                 self._leaves_of[id(output)] = origin
+
+    def _record_made(self, func: Any, args: Any, kwargs: Any, result: Any) -> bool:
+        """Put a tensor that is made with the sizes of a leaf on the tape, as made from that; whether there is one."""
+        for source in reversed(self.measured):
+            remade = remaking(func, args, kwargs, source)
+            if remade is not None:
+                self.tape.append(Operation(remade, (source,), {}, (source,), (result,)))
+                self._leaves_of[id(result)] = self.leaves_of(source)
+                return True
+        return False
 
     def _note_classes(self, args: Any, kwargs: Any, indices: torch.Tensor) -> None:
         dim = args[1] if len(args) > 1 else kwargs.get("dim", -1)
@@ -195,10 +212,18 @@ class Trace:
 
     def replayed(self, target: torch.Tensor, path: Path, leaves: dict[Path, torch.Tensor]) -> torch.Tensor | None:
         """As :meth:`replay`, with several other leaves, of which that at ``path`` tells the way to the target."""
+        way = self.chain(target, path)
+        value = self._run(way, target, leaves)
+        if value is None and any(name_of(operation) == "made_from" for operation in way):
+            # A size that is one of the leaf's may be so by chance.
+            value = self._run([o for o in way if name_of(o) != "made_from"], target, leaves)
+        return value
+
+    def _run(self, way: list[Operation], target: torch.Tensor, leaves: dict[Path, torch.Tensor]) -> torch.Tensor | None:
         known = {id(self.leaves[twin]): leaf for twin, leaf in leaves.items()}
         try:
             with torch.no_grad():
-                for operation in self.chain(target, path):
+                for operation in way:
                     args = substituted(operation.args, known)
                     if not is_safe(operation.func, args):
                         return None
@@ -299,9 +324,13 @@ class TracingMode(TorchFunctionMode):
 
     def _note_shape(self, func: Any, args: Any) -> None:
         """Where a leaf's shape is unpacked, the number of names tells its rank."""
-        if func not in SHAPE_GETTERS or not args or len(args) > 1:
+        if func not in SHAPE_GETTERS or not args:
             return
         origin = self.trace.leaves_of(args[0])
+        if origin and not any(args[0] is tensor for tensor in self.trace.measured):
+            self.trace.measured.append(args[0])
+        if len(args) > 1:
+            return
         if len(origin) != 1:
             return
         path = next(iter(origin))
