@@ -220,6 +220,25 @@ def test_tensors_made_with_the_size_of_a_leaf():
     assert str(found.spec) == "series: float[B,7,6], wanted: float[B,9]"
 
 
+class Diffused(Adam):
+    """A step for each sample, which says nothing of what a sample is."""
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.time = nn.Conv2d(3, 3, 3, padding=1), nn.Embedding(10, 3)
+
+    def training_step(self, batch, batch_idx):
+        steps = torch.randint(0, 10, (batch.shape[0],))
+        noise = torch.randn(batch.shape)
+        blurred = batch + noise * steps[:, None, None, None]
+        return F.mse_loss(self.net(blurred + self.time(steps)[:, :, None, None]), noise)
+
+
+def test_number_of_samples_is_no_shape():
+    found = infer_batch(Diffused, budget_seconds=60.0)
+    assert [t.shape for t in found.spec.tensors] == [("B", 3, 32, 32)]
+
+
 class SizedByChance(Adam):
     """The 8 columns are as many as a stand-in's by chance."""
 

@@ -87,9 +87,9 @@ def _signal_is_free() -> bool:
 class _Pursuit:
     """Says when to throw: at once, and soon again as long as the frame is still there that held what was thrown.
 
-    That frame is caught as it goes on to its next line: inside a handler, outside the `try` that holds everything; where
-    that does not help, at the second, the third, as handlers may stand inside another `try`. An exception that is
-    thrown at some moment would nearly always find it inside.
+    That frame is caught as it goes on to its next line: inside a handler, outside the `try` that holds everything;
+    where that does not help, at the second, the third, as handlers may stand inside another `try`. An exception that
+    is thrown at some moment would nearly always find it inside.
     """
 
     def __init__(self, error: type[BaseException]) -> None:

@@ -24,6 +24,7 @@ _MAKING = {
 _VARIADIC = {torch.empty, torch.ones, torch.rand, torch.randn, torch.zeros, torch.Tensor.new_ones}
 _VARIADIC |= {torch.Tensor.new_empty, torch.Tensor.new_zeros}
 
+Size = Sequence[int]
 Remade = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -38,44 +39,35 @@ def remaking(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], measured:
         None where the function takes no size, or one that has nothing of the shape but its first number, the batch
         size.
     """
-    size, renewed = _size(func, args, kwargs)
-    shape = tuple(int(n) for n in measured.shape)
-    if size is None or renewed is None:
+    if func not in _MAKING:
         return None
-    if size == shape:
-        renew = renewed
+    size, again = _sized(func, args, kwargs)
+    shape = tuple(int(n) for n in measured.shape)
+    # One number alone is more often the batch size than the shape of what has no other dimension yet.
+    if tuple(size) == shape and (len(size) > 1 or isinstance(size, torch.Size)):
 
         def made_as(other: torch.Tensor) -> Any:
-            new_args, new_kwargs = renew(tuple(other.shape))
-            return func(*new_args, **new_kwargs)
+            return again(tuple(other.shape))
 
         return made_as
-    places = {i: shape.index(n) for i, n in enumerate(size) if n > 1 and n in shape[1:] and shape.index(n) > 0}
-    if not places:
-        return None
-    renew_some, sizes = renewed, size
+    places = {i: shape.index(n) for i, n in enumerate(size) if n > 1 and n in shape and shape.index(n) > 0}
 
     def made_from(other: torch.Tensor) -> Any:
-        new = tuple(int(other.shape[places[i]]) if i in places else n for i, n in enumerate(sizes))
-        new_args, new_kwargs = renew_some(new)
-        return func(*new_args, **new_kwargs)
+        return again(tuple(int(other.shape[places[i]]) if i in places else n for i, n in enumerate(size)))
 
-    return made_from
+    return made_from if places else None
 
 
-def _size(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-    """The size that a call gives, and what gives its arguments with another one; None twice where it has none."""
-    first = _MAKING.get(func)
-    if first is None:
-        return None, None
+def _sized(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Size, Callable[[Size], Any]]:
+    """The size that a call gives, empty where it gives none, and what makes the call with another one."""
+    first = _MAKING[func]
     if _is_size(kwargs.get("size")):
-        return tuple(kwargs["size"]), lambda new: (args, {**kwargs, "size": new})
-    for at in range(first, len(args)):
-        if _is_size(args[at]):
-            return tuple(args[at]), lambda new: ((*args[:at], new, *args[at + 1 :]), kwargs)
-    if func in _VARIADIC and len(args) > first and all(type(a) is int for a in args[first:]):
-        return args[first:], lambda new: ((*args[:first], *new), kwargs)
-    return None, None
+        return kwargs["size"], lambda new: func(*args, **{**kwargs, "size": new})
+    at = next((i for i in range(first, len(args)) if _is_size(args[i])), None)
+    if at is not None:
+        return args[at], lambda new: func(*args[:at], new, *args[at + 1 :], **kwargs)
+    is_spread = func in _VARIADIC and all(type(a) is int for a in args[first:])
+    return args[first:] if is_spread else (), lambda new: func(*args[:first], *new, **kwargs)
 
 
 def _is_size(value: Any) -> bool:

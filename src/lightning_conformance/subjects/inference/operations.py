@@ -133,7 +133,11 @@ def _like_partner(context: Context, partner: torch.Tensor) -> Expectation:
         return Expectation((column, (context.batch, *shape)), accepts, "int", low=0, high=int(partner.max()) + 1)
     if is_whole:
         return exactly(shape, kind="int", low=0, high=context.classes(partner) or 2)
-    if context.has_leaf(partner) or (shape[0] == context.batch and partner.requires_grad):
+    is_of_samples = shape[0] == context.batch
+    if is_of_samples and len(shape) == 4 and shape[2:] == (1, 1):
+        # Dimensions that somebody put there for images to meet.
+        return Expectation(((*shape[:2], SIDE, SIDE),), lambda s: _broadcasts(s, shape), weak=True)
+    if context.has_leaf(partner) or (is_of_samples and partner.requires_grad):
         reduced = (shape, *((*shape[:i], *[1] * (len(shape) - i)) for i in range(len(shape) - 1, 0, -1)))
         return Expectation(reduced, lambda s: _broadcasts_to(s, shape), weak=True)
     full = (context.batch, *shape) if shape[0] != 1 or len(shape) < 2 else (context.batch, *shape[1:])
