@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import signal
 import sys
@@ -20,6 +21,7 @@ _OF_WAITING = 1 / 3
 _AT_ONCE = 0.01
 # So many lines ahead such a loop is awaited at most.
 _LINES = 12
+_OWN_FILES = (__file__, contextlib.__file__)
 
 
 class RunTimeout(BaseException):
@@ -101,6 +103,8 @@ class _Pursuit:
 
     def strike(self, frame: FrameType | None) -> tuple[bool, float]:
         """Whether to throw into the stack of this frame now, and when to come back."""
+        if _is_ours(frame):
+            return False, _AT_ONCE
         stack = list(_stack(frame))
         if self._holding is not None and self._holding not in stack:
             # It got out of the loop: what is cleaned up now is given time.
@@ -134,6 +138,11 @@ class _Pursuit:
         if self._tracer_before is not None:
             sys.settrace(self._tracer_before[0])
         self._holding, self._struck = None, set()
+
+
+def _is_ours(frame: FrameType | None) -> bool:
+    """Whether a deadline is being set or taken back just now: what is thrown there would leave it half done."""
+    return frame is not None and frame.f_code.co_filename in _OWN_FILES
 
 
 def _stack(frame: FrameType | None) -> Iterator[FrameType]:
