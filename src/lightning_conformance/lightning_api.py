@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 PACKAGE_NAMES = ("lightning.pytorch", "pytorch_lightning")
@@ -136,12 +137,7 @@ class LightningPackage:
     @contextmanager
     def fresh_warning_caches(self) -> Iterator[None]:
         """Forget, for a while, which warnings Lightning has given: it gives many only once a process."""
-        caches = []
-        for name, module in list(sys.modules.items()):
-            if name.partition(".")[0] in IMPORT_NAMES:
-                cache = vars(module).get("warning_cache") if module is not None else None
-                if isinstance(cache, set):
-                    caches.append((cache, set(cache)))
+        caches = [(cache, set(cache)) for cache in _warning_caches(len(sys.modules))]
         for cache, _ in caches:
             cache.clear()
         try:
@@ -150,6 +146,14 @@ class LightningPackage:
             for cache, seen in caches:
                 cache.clear()
                 cache.update(seen)
+
+
+@lru_cache(maxsize=1)
+def _warning_caches(imported: int) -> list[set[Any]]:
+    """Those of Lightning's modules, sought anew as more are ``imported``: thousands may be."""
+    of_lightning = [m for name, m in list(sys.modules.items()) if name.partition(".")[0] in IMPORT_NAMES]
+    caches = [vars(module).get("warning_cache") for module in of_lightning if module is not None]
+    return [cache for cache in caches if isinstance(cache, set)]
 
 
 def _release(version: str) -> tuple[int, int]:

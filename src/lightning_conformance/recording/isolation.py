@@ -23,7 +23,12 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    has_xpu = hasattr(torch, "xpu") and torch.xpu.is_available()
+    if has_xpu or torch.cuda.is_available() or torch.backends.mps.is_available():
+        torch.manual_seed(seed)
+    else:
+        # `torch.manual_seed` keeps a stack trace of each call, for devices that might come.
+        torch.default_generator.manual_seed(seed)
 
 
 @contextmanager
@@ -146,7 +151,7 @@ def _logging() -> Callable[[], None]:
 
     def restore() -> None:
         for log, level, handlers, propagate, disabled in before:
-            log.setLevel(level)
+            _set_level(log, level)
             log.handlers[:] = handlers
             log.propagate, log.disabled = propagate, disabled
 
@@ -156,4 +161,10 @@ def _logging() -> Callable[[], None]:
 def quiet_lightning() -> None:
     """Keep Lightning's own log lines out of the user's terminal; :func:`leave_no_trace` undoes it."""
     for name in LOGGER_NAMES:
-        logging.getLogger(name).setLevel(logging.ERROR)
+        _set_level(logging.getLogger(name), logging.ERROR)
+
+
+def _set_level(log: logging.Logger, level: int) -> None:
+    """As ``setLevel``, which has every logger there is forget what it knows, where nothing changes, too."""
+    if log.level != level:
+        log.setLevel(level)

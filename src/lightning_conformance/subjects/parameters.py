@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from ..lightning_api import IMPORT_NAMES, package_of
 
@@ -61,7 +62,19 @@ def takes_any_keyword(obj: Any) -> bool:
     return False
 
 
+_signatures: WeakKeyDictionary[type, list[Any]] = WeakKeyDictionary()
+
+
 def _signature(obj: Any) -> list[Any]:
+    """The parameters of a callable; those of a class are resolved once, since each instance asks for them."""
+    if not isinstance(obj, type):
+        return _resolved(obj)
+    if obj not in _signatures:
+        _signatures[obj] = _resolved(obj)
+    return _signatures[obj]
+
+
+def _resolved(obj: Any) -> list[Any]:
     """Parameters as jsonargparse resolves them, else as Python does."""
     with suppress(Exception):
         from jsonargparse._parameter_resolvers import get_signature_parameters
