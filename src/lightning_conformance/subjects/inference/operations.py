@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -110,8 +111,8 @@ def _same_shape(context: Context, left: Any, right: Any, **limits: Any) -> Found
     return found
 
 
-def _elementwise(context: Context, args: Any, kwargs: Any) -> Found:
-    """Arithmetic: only a leaf that is not known yet is judged, by what it meets."""
+def _elementwise(context: Context, args: Any, kwargs: Any, is_sum: bool = False) -> Found:
+    """Arithmetic and comparisons: only a leaf that is not known yet is judged, by what it meets."""
     operands = [a for a in [*args, *kwargs.values()] if isinstance(a, torch.Tensor)]
     if len(operands) != 2:
         return []
@@ -119,18 +120,23 @@ def _elementwise(context: Context, args: Any, kwargs: Any) -> Found:
     known = [o for o in operands if not context.is_unknown(o) and o.dim() > 0]
     if len(unknown) != 1 or len(known) != 1:
         return []
-    return [(unknown[0], _like_partner(context, known[0]))]
+    return [(unknown[0], _like_partner(context, known[0], is_sum))]
 
 
-def _like_partner(context: Context, partner: torch.Tensor) -> Expectation:
+def _like_partner(context: Context, partner: torch.Tensor, is_sum: bool) -> Expectation:
     shape, is_whole = tuple(partner.shape), not (partner.is_floating_point() or partner.is_complex())
     if partner.dtype == torch.bool:
         return exactly(shape, kind="any", low=0, high=2, whole=True)
     if is_whole and len(shape) == 1 and not context.has_leaf(partner) and shape[0] not in (1, context.batch):
         # A row of numbers, an `arange` say, that each sample's own number is compared with.
-        column = (context.batch, 1)
+        column: Shape = (context.batch, 1)
+        full: Shape = (context.batch, *shape)
+        high = int(partner.max()) + 1
+        if is_sum:
+            # Offsets into a table that all columns share: a number each.
+            return Expectation((full,), lambda s: _broadcasts(s, shape), "int", low=0, high=high)
         accepts: Callable[[Shape], bool] = lambda s: s == column or _broadcasts(s, shape)  # noqa: E731
-        return Expectation((column, (context.batch, *shape)), accepts, "int", low=0, high=int(partner.max()) + 1)
+        return Expectation((column, full), accepts, "int", low=0, high=high)
     if is_whole:
         return exactly(shape, kind="int", low=0, high=context.classes(partner) or 2)
     is_of_samples = shape[0] == context.batch
@@ -319,6 +325,8 @@ OPERATORS = (
 for _name in BINARY:
     RULES.update({getattr(owner, _name): _elementwise for owner in (torch, T) if hasattr(owner, _name)})
 RULES.update({getattr(T, f"__{name}__"): _elementwise for name in OPERATORS})
+SUMS = (torch.add, T.add, T.__add__, T.__radd__, torch.sub, T.sub, T.__sub__)
+RULES.update(dict.fromkeys(SUMS, partial(_elementwise, is_sum=True)))
 for _spatial in (1, 2, 3):
     RULES[getattr(torch, f"conv{_spatial}d")] = _convolution(_spatial, transposed=False)
     RULES[getattr(torch, f"conv_transpose{_spatial}d")] = _convolution(_spatial, transposed=True)

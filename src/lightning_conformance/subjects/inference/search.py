@@ -26,6 +26,7 @@ from lightning_conformance.subjects.inference.standing_in import current_spec, s
 from lightning_conformance.subjects.inference.structure import (
     completed_drafts,
     keyed_drafts,
+    longer_drafts,
     recounted_drafts,
     revealed_drafts,
 )
@@ -223,6 +224,8 @@ class Search:
         yield from drafts_of_lengths(draft, error, self.batch, leaves)
         if isinstance(error, KeyError):
             yield from keyed_drafts(draft, error)
+        if isinstance(error, IndexError) and outcome.trace.last_shape is None:
+            yield from longer_drafts(draft, error)
         # But for its transfer nothing was done with the batch: its type was asked for.
         is_untouched = all(operation.func is torch.Tensor.to for operation in outcome.trace.tape)
         is_refused = is_untouched and isinstance(error, AssertionError | TypeError | ValueError)
@@ -236,6 +239,9 @@ class Search:
             solver = Solver(outcome.trace, draft, self.batch, self.attempts.seen)
             for operand, path in self._nearest_first(outcome, stop):
                 for spec in solver.for_failure(stop, operand, path):
+                    yield _fed_with(draft, path, outcome.trace.twins(path), spec, self.batch)
+            for path in _unknown_first(draft, leaves):
+                for spec in solver.in_proportion(path, stop):
                     yield _fed_with(draft, path, outcome.trace.twins(path), spec, self.batch)
         else:
             yield from self._after_python_error(outcome, error)

@@ -73,6 +73,7 @@ ABOUT_DTYPE = re.compile(
 )  # messages; where one is about sizes alone, other dtypes would not help
 POSITION = re.compile(r"index (\d+) is out of bounds(?: for dimension \d+ with size (\d+))?")
 CHOOSING = {"flag", "mask", "padding mask"}  # what such a leaf says of each row, as an index
+ADDING = {"__add__", "__iadd__", "__radd__", "add", "add_"}
 SQUEEZES = {torch.squeeze, torch.Tensor.squeeze}
 
 
@@ -231,6 +232,11 @@ class Solver:
                 if node.free and candidate and candidate[0] in (self.batch, 1):
                     yield replace(base, shape=candidate[1:])
                 yield replace(base, shape=candidate)
+        is_offset = any(name_of(operation) in ADDING for operation in self.trace.chain(operand, path))
+        if wanted.kind == "int" and wanted.high is not None and is_offset:
+            # A table of all columns' categories, one after the other.
+            for part in (2, 4, 8, 16):
+                yield TensorSpec(shape or goal, "int", 0, max(2, int(wanted.high) // part))
 
     def _by_the_way(self, path: Path, operand: torch.Tensor, goal: Shape) -> Iterator[Shape]:
         """What the way to the operand speaks for: a dimension of one where it squeezes; the shape of another leaf."""
@@ -252,6 +258,23 @@ class Solver:
         known = current_spec(self.draft.at(path), self.batch)
         for shape in resized(tuple(int(d) for d in known.shape), sizes):
             yield replace(known, shape=shape)
+
+    def in_proportion(self, path: Path, stop: Stop) -> Iterator[TensorSpec]:
+        """Sides larger or smaller by the ratio of two sizes that the error names: so many patches, and so many wanted.
+
+        They cannot be replayed: where a shape is computed from the leaf's, the tape holds its numbers.
+        """
+        sizes = [n for n in told_sizes(stop.error) if n not in (1, self.batch)][:2]
+        known = current_spec(self.draft.at(path), self.batch)
+        shape = tuple(int(d) for d in known.shape)
+        if len(sizes) < 2 or not isinstance(stop.error, RuntimeError):
+            return
+        for got, wanted in (sizes, sizes[::-1]):
+            for first, count in ((1, 1),) if len(shape) == 3 else ((2, len(shape) - 2), (len(shape) - 1, 1)):
+                scale = (wanted / got) ** (1 / max(count, 1))
+                sides = [side * scale for side in shape[first : first + count]]
+                if sides and all(abs(side - round(side)) < 1e-6 for side in sides):
+                    yield replace(known, shape=(*shape[:first], *map(round, sides), *shape[first + count :]))
 
     def _as_indexed(self, path: Path, stop: Stop) -> Iterator[TensorSpec]:
         """As many columns as a position needs, or dimensions as an operation asks for: no more than is known."""

@@ -63,6 +63,22 @@ def recounted_drafts(draft: Draft, error: ValueError) -> Iterator[Draft]:
         yield grown_tuple((None,) * count, draft)
 
 
+def longer_drafts(draft: Draft, error: IndexError) -> Iterator[Draft]:
+    """The drafts in which a tuple that is read by position has a part more."""
+    if re.search(r"^(tuple|list) index out of range", str(error)):
+        for path, node in tuples_in(draft):
+            more = (*node.children, (len(node.children), Draft(free=node.free)))
+            yield draft.put(path, replace(node, children=more)) if path else replace(node, children=more)
+
+
+def tuples_in(node: Draft, path: Path = ()) -> Iterator[tuple[Path, Draft]]:
+    """Path and node of every tuple or list of parts."""
+    if node.kind in ("tuple", "list"):
+        yield path, node
+    for key, child in node.children[: 1 if node.kind == "samples" else None]:
+        yield from tuples_in(child, (*path, key))
+
+
 def dicts_in(node: Draft, path: Path = ()) -> Iterator[tuple[Path, Draft]]:
     """Path and node of every dict that was gone through as a whole, one of alike samples only."""
     if node.copied:
