@@ -18,7 +18,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 # What the search cannot do yet: the class's name, and why.
 NOT_YET = {
     "ColumnByColumn": "numbers that are stacked, beside an embedding of one index or of several",
-    "BehaviourCloningWeighted": "weights and a mask meet by multiplication alone",
     "ConditionalGan": "an image is flattened and concatenated with an embedding",
     "CouplingFlow": "chunks that broadcast against each other run with a wrong width",
     "ProximalPolicy": "what is subtracted from a log_prob becomes whole numbers",

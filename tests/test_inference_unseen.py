@@ -15,12 +15,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 # What the search did not find at the first try: the class's name, and what was proposed.
 NOT_YET: dict[str, str] = {
-    "FactorizationMachine": "none found: indices that are shifted by a buffer before the embedding get other ranks",
-    "FairIncome": "none found: the width of what is read by position",
     "FewShotMaml": "a tuple of pairs in place of each tensor: what is zipped becomes a tuple",
     "HumanPose": "the visibility is any float: what is unsqueezed and multiplied has no range",
     "KnowledgeGraph": "columns beyond those that are read: any rank of the triples runs",
-    "MaskedAutoencoder": "none found: the number of patches ties two sizes of the picture",
     "NeuralOde": "the times get a second dimension: they are only subtracted",
     "PositionBasedClicks": "features without items: what is multiplied broadcasts",
 }

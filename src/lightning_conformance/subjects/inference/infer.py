@@ -108,6 +108,7 @@ class _Run:
         self.reports: list[Report] = []
         self.rejected: Exception | None = None
         self.late = ""
+        self.only: Inference | None = None
 
     def known(self, folder: str) -> Inference | None:
         """What ``training_step`` takes, or a part of it, if this step runs with it."""
@@ -149,20 +150,30 @@ class _Run:
         return self.verify(agreed, folder) or replace(found, doubts=(*found.doubts, doubt), seeded=True)
 
     def _search_sizes(self, folder: str) -> Inference | None:
-        """Search with one batch size after the other, on one instance each."""
+        """Search with one batch size after the other, on one instance each.
+
+        What runs with no other size may fit by chance: a sequence as long as there were samples. The next size tells.
+        """
+        self.only = None
         for size in BATCH_SIZES:
             now = patient_time()
             until = self.deadline if size == BATCH_SIZES[-1] else now + FIRST_SHARE * (self.deadline - now)
             for batch_idx in (0, 1):
-                found = self._search(size, folder, until, batch_idx)
+                try:
+                    found = self._search(size, folder, until, batch_idx)
+                except ModuleOwnError:
+                    if self.only is None:
+                        raise
+                    return self.only
                 verified = found and self.verify(found, folder)
-                if verified is not None:
+                if verified is not None and not verified.is_of_one_size:
                     return verified
-                if found is None:
+                self.only = self.only or verified
+                if found is None or verified is not None:
                     break  # a batch that only a later step refuses is sought in a later step
             if self.count >= self.budget or patient_time() > self.deadline:
                 break
-        return None
+        return self.only
 
     @process_as_before()
     def _search(self, size: int, folder: str, until: float, batch_idx: int) -> Inference | None:
@@ -212,7 +223,7 @@ class _Run:
             doubts = (*doubts, f"{self.step} runs, and the run fails after it: {_short(error)}")
         else:
             doubts = (*doubts, f"it runs with a batch size of {size} and not with {size - 2}")
-        return replace(found, doubts=doubts)
+        return replace(found, doubts=doubts, is_of_one_size=error is None)
 
     @process_as_before()
     def _fit(self, spec: BatchSpec, sizes: tuple[int, ...], folder: str) -> Exception | None:

@@ -18,6 +18,7 @@ class Inference:
         attempts: Training steps tried.
         seconds: Time taken.
         seeded: Whether the search started from what was known, and got there.
+        is_of_one_size: Whether it runs with no other batch size than that of the search.
     """
 
     spec: BatchSpec
@@ -25,6 +26,7 @@ class Inference:
     attempts: int
     seconds: float
     seeded: bool = False
+    is_of_one_size: bool = False
 
 
 class ModuleOwnError(SubjectError):
