@@ -152,7 +152,7 @@ class _Run:
     def _search_sizes(self, folder: str) -> Inference | None:
         """Search with one batch size after the other, on one instance each.
 
-        What runs with no other size may fit by chance: a sequence as long as there were samples. The next size tells.
+        What runs with no other size may fit by chance: a sequence as long as there were samples. The next one tells.
         """
         self.only = None
         for size in BATCH_SIZES:
@@ -166,7 +166,7 @@ class _Run:
                         raise
                     return self.only
                 verified = found and self.verify(found, folder)
-                if verified is not None and not verified.is_of_one_size:
+                if verified is not None and not verified.is_by_chance:
                     return verified
                 self.only = self.only or verified
                 if found is None or verified is not None:
@@ -223,7 +223,7 @@ class _Run:
             doubts = (*doubts, f"{self.step} runs, and the run fails after it: {_short(error)}")
         else:
             doubts = (*doubts, f"it runs with a batch size of {size} and not with {size - 2}")
-        return replace(found, doubts=doubts, is_of_one_size=error is None)
+        return replace(found, doubts=doubts, is_by_chance=error is None and _repeats_batch_size(found.spec))
 
     @process_as_before()
     def _fit(self, spec: BatchSpec, sizes: tuple[int, ...], folder: str) -> Exception | None:
@@ -257,6 +257,11 @@ class _Run:
         if error is not None:
             message += f"\n  it stopped at {_place(error)}: {type(error).__name__}: {_short(error)}"
         return SubjectError("batch", message, f"Complete the batch: --lightning-batch '{spec}'", error)
+
+
+def _repeats_batch_size(spec: BatchSpec) -> bool:
+    """Whether another dimension than the first is as large as the batch of the search was."""
+    return any(size in ("B", spec.default_size) for tensor in spec.tensors for size in tensor.shape[1:])
 
 
 def parts_of(spec: BatchSpec) -> list[BatchSpec]:

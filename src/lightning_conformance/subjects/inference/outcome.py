@@ -18,7 +18,7 @@ class Inference:
         attempts: Training steps tried.
         seconds: Time taken.
         seeded: Whether the search started from what was known, and got there.
-        is_of_one_size: Whether it runs with no other batch size than that of the search.
+        is_by_chance: Whether it runs with no other batch size, and something else is as large as that.
     """
 
     spec: BatchSpec
@@ -26,7 +26,7 @@ class Inference:
     attempts: int
     seconds: float
     seeded: bool = False
-    is_of_one_size: bool = False
+    is_by_chance: bool = False
 
 
 class ModuleOwnError(SubjectError):

@@ -267,14 +267,14 @@ class Solver:
         sizes = [n for n in told_sizes(stop.error) if n not in (1, self.batch)][:2]
         known = current_spec(self.draft.at(path), self.batch)
         shape = tuple(int(d) for d in known.shape)
-        if len(sizes) < 2 or not isinstance(stop.error, RuntimeError):
+        if len(sizes) < 2 or "must match" not in str(stop.error):
             return
         for got, wanted in (sizes, sizes[::-1]):
-            for first, count in ((1, 1),) if len(shape) == 3 else ((2, len(shape) - 2), (len(shape) - 1, 1)):
-                scale = (wanted / got) ** (1 / max(count, 1))
-                sides = [side * scale for side in shape[first : first + count]]
-                if sides and all(abs(side - round(side)) < 1e-6 for side in sides):
-                    yield replace(known, shape=(*shape[:first], *map(round, sides), *shape[first + count :]))
+            # Steps of a series, or the sides of a picture.
+            first, count = (1, 1) if len(shape) == 3 else (2, len(shape) - 2)
+            sides = [side * (wanted / got) ** (1 / max(count, 1)) for side in shape[first : first + count]]
+            if sides and all(abs(side - round(side)) < 1e-6 for side in sides):
+                yield replace(known, shape=(*shape[:first], *map(round, sides), *shape[first + count :]))
 
     def _as_indexed(self, path: Path, stop: Stop) -> Iterator[TensorSpec]:
         """As many columns as a position needs, or dimensions as an operation asks for: no more than is known."""
