@@ -63,7 +63,8 @@ class Judge:
         sizes = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], list | tuple) else sizes
         if len(sizes) != 2 or sizes[0] != -1 or not isinstance(sizes[1], int) or operand.dim() < 3:
             return []
-        if operand.numel() == self.batch * sizes[1] or (operand.dim() == 3 and operand.shape[-1] == sizes[1]):
+        # What has the K columns already has them at each of its places.
+        if operand.shape[-1] == sizes[1] or operand.numel() == self.batch * sizes[1]:
             return []
         rows, wanted = self.batch, sizes[1]
         expectation = exactly((rows, wanted), kind="any")

@@ -19,6 +19,7 @@ from lightning_conformance.subjects.inference.attempts import Attempts, Outcome
 from lightning_conformance.subjects.inference.drafts import Draft, Path, grown_tuple
 from lightning_conformance.subjects.inference.drawing import is_small
 from lightning_conformance.subjects.inference.probes import Revealed
+from lightning_conformance.subjects.inference.refused import drafts_in_range, supported_drafts, unknown_first
 from lightning_conformance.subjects.inference.relations import is_lengths, related
 from lightning_conformance.subjects.inference.seeds import Examples
 from lightning_conformance.subjects.inference.solving import Solver, drafts_of_lengths
@@ -218,6 +219,7 @@ class Search:
 
     def _after_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
         draft, stop = outcome.draft, outcome.trace.stop
+        yield from supported_drafts(outcome, error, self.batch)
         if "NoneType" in str(error):
             yield from completed_drafts(draft)
         leaves = frozenset[Path]().union(*(leaves for _, leaves in stop.operands)) if stop is not None else frozenset()
@@ -240,13 +242,13 @@ class Search:
             for operand, path in self._nearest_first(outcome, stop):
                 for spec in solver.for_failure(stop, operand, path):
                     yield _fed_with(draft, path, outcome.trace.twins(path), spec, self.batch)
-            for path in _unknown_first(draft, leaves):
+            for path in unknown_first(draft, leaves):
                 for spec in solver.in_proportion(path, stop):
                     yield _fed_with(draft, path, outcome.trace.twins(path), spec, self.batch)
         else:
             yield from self._after_python_error(outcome, error)
         yield from drafts_of_lengths(draft, error, self.batch)
-        for path in _unknown_first(draft, outcome.trace.used):
+        for path in unknown_first(draft, outcome.trace.used):
             node = draft.at(path)
             if node.spec is None and node.rank < 5 and not is_lengths(node):
                 if node.rank == 2 and is_picture(node.name):
@@ -259,7 +261,7 @@ class Search:
     def _nearest_first(self, outcome: Outcome, stop: Stop) -> list[tuple[Any, Path]]:
         """Operands and their leaves: those not known yet, then those that the fewest operations lie between."""
         draft, trace = outcome.draft, outcome.trace
-        pairs = [(operand, path) for operand, leaves in stop.operands for path in _unknown_first(draft, leaves)]
+        pairs = [(operand, path) for operand, leaves in stop.operands for path in unknown_first(draft, leaves)]
 
         def distance(pair: tuple[Any, Path]) -> tuple[bool, int]:
             return draft.at(pair[1]).spec is not None, len(trace.chain(*pair))
@@ -269,14 +271,10 @@ class Search:
     def _after_python_error(self, outcome: Outcome, error: Exception) -> Iterator[Draft]:
         """Errors that no torch operation raised: an unpacked shape, a missing argument."""
         draft, shape = outcome.draft, outcome.trace.last_shape
-        interval = re.search(r"IntegerInterval\(lower_bound=(\d+), upper_bound=(\d+)", str(error))
-        if interval is not None:
-            low, high = int(interval[1]), int(interval[2]) + 1
-            for path in _unknown_first(draft, outcome.trace.used):
-                yield draft.with_spec(path, TensorSpec((self.batch,), "int", low, high))
-            return
+        if outcome.trace.last_rank is not None and isinstance(error, AssertionError | ValueError):
+            yield from _of_other_ranks(draft, outcome.trace.last_rank, self.batch)
         if isinstance(error, AssertionError | ValueError):
-            yield from _in_range(outcome, self.batch)
+            yield from drafts_in_range(outcome, self.batch)
         if isinstance(error, ValueError):
             yield from recounted_drafts(draft, error)
         expected = re.search(r"expected (\d+)", str(error))
@@ -301,17 +299,14 @@ class Search:
                 yield grown_tuple((None,) * count)
 
 
-def _in_range(outcome: Outcome, batch: int) -> Iterator[Draft]:
-    """Where the user's code refuses a leaf's values, just after it compared them: fractions, and zeros and ones."""
-    draft, trace = outcome.draft, outcome.trace
-    last = trace.tape[-1].outputs[0] if trace.tape else None
-    if last is None or last.dtype != torch.bool or last.dim():
-        return
-    for path in _unknown_first(draft, trace.leaves_of(last)):
-        known = current_spec(draft.at(path), batch)
-        if known.dtype == "float":
-            yield draft.with_spec(path, replace(known, low=0.0, high=1.0, whole=False))
-            yield draft.with_spec(path, replace(known, low=0, high=2, whole=True))
+def _of_other_ranks(draft: Draft, path: Path, batch: int) -> Iterator[Draft]:
+    """Where the code asks for a leaf's rank and refuses it: those of the other leaves, then all."""
+    node = draft.at(path)
+    now = len(current_spec(node, batch).shape)
+    others = [len(current_spec(leaf, batch).shape) for other, leaf in draft.leaves() if other != path]
+    for rank in dict.fromkeys([*sorted(others, reverse=True), 2, 3, 4, 5]):
+        if rank != now and rank > 1:
+            yield draft.put(path, replace(node, kind="tensor", spec=None, rank=rank, is_ranked=True))
 
 
 def dimension_remarks(draft: Draft, batch: int) -> list[str]:
@@ -345,10 +340,6 @@ def outranked(draft: Draft, paths: list[Path], rank: int) -> Draft:
     for path in paths:
         draft = draft.put(path, replace(draft.at(path), rank=rank))
     return draft
-
-
-def _unknown_first(draft: Draft, leaves: Any) -> list[Path]:
-    return sorted(leaves, key=lambda path: (draft.at(path).spec is not None, [-ord(c) for c in str(path)]))
 
 
 def _speaks_of_batch(error: AttributeError) -> bool:

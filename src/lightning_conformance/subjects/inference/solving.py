@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import chain
 
 import torch
+import torch.nn.functional as F
 
 from lightning_conformance.deadline import patient_time
 from lightning_conformance.subjects.batch_nodes import TensorSpec
@@ -74,6 +75,7 @@ ABOUT_DTYPE = re.compile(
 POSITION = re.compile(r"index (\d+) is out of bounds(?: for dimension \d+ with size (\d+))?")
 CHOOSING = {"flag", "mask", "padding mask"}  # what such a leaf says of each row, as an index
 ADDING = {"__add__", "__iadd__", "__radd__", "add", "add_"}
+CLASSIFYING = {F.cross_entropy, F.nll_loss, F.multi_margin_loss}
 SQUEEZES = {torch.squeeze, torch.Tensor.squeeze}
 
 
@@ -152,8 +154,11 @@ class Solver:
 
         others = [tuple(t.shape) for t, _ in stop.operands if t is not operand]
         is_of_dtype = bool(ABOUT_DTYPE.search(str(stop.error)))
+        classes = TensorSpec((), "int", 0, _classes_in(stop))
         specs = chain(
-            self._as_told(path, stop), self._as_indexed(path, stop), self._failing(path, operand, others, is_of_dtype)
+            self._as_told(path, stop),
+            self._as_indexed(path, stop),
+            self._failing(path, operand, others, is_of_dtype, classes),
         )
         return self._first(path, specs, lambda leaf: self._passes(operand, path, leaf, runs), 2)
 
@@ -294,12 +299,12 @@ class Solver:
             yield from (stand_in(rank, self.batch, node) for rank in range(len(shape) + 1, 6))
 
     def _failing(
-        self, path: Path, operand: torch.Tensor, others: list[Shape], is_of_dtype: bool
+        self, path: Path, operand: torch.Tensor, others: list[Shape], is_of_dtype: bool, classes: TensorSpec
     ) -> Iterator[TensorSpec]:
         node = self.draft.at(path)
         base = current_spec(node, self.batch)
         shape = tuple(int(d) for d in base.shape)
-        dtypes = [base, *(s for s in (TensorSpec((), "int", 0, 2), TensorSpec(())) if s.dtype != base.dtype)]
+        dtypes = [base, *(s for s in (classes, TensorSpec(())) if s.dtype != base.dtype)]
         for _, other_leaf in self.draft.leaves():
             if other_leaf.spec is not None and other_leaf is not node:
                 yield replace(base, shape=other_leaf.spec.shape)
@@ -317,6 +322,14 @@ class Solver:
                 yield from (replace(spec, shape=s) for s in preimages(shape, self.batch, True, shape))
         ranks = (2, 3) if base.dtype == "int" else (2, 3, 4, 5)  # tokens of rank 4 would be a great many
         yield from (replace(base, shape=stand_in(rank, self.batch, node).shape) for rank in ranks)
+
+
+def _classes_in(stop: Stop) -> int:
+    """How many classes the scores have that an operation compares with classes; two where it does not."""
+    scores = next((operand for operand, _ in stop.operands), None)
+    if stop.func not in CLASSIFYING or scores is None or not scores.dim():
+        return 2
+    return int(scores.shape[min(1, scores.dim() - 1)])
 
 
 def told_sizes(error: Exception) -> list[int]:

@@ -130,7 +130,9 @@ class Trace:
         batch: The batch size.
         allowance: Seconds that may go into replaying; ``replaying`` says how many have.
 
-    ``read`` holds the leaves whose values went into Python, where they may have become indices or keys.
+    ``last_shape`` and ``last_rank`` say whose shape, and whose rank, the code asked for last; a shape that is asked for
+    later makes the latter None. ``read`` holds the leaves whose values went into Python, where they may have become
+    indices or keys.
     """
 
     leaves: dict[Path, torch.Tensor]
@@ -144,6 +146,7 @@ class Trace:
     stop: Stop | None = None
     pending: Private | None = None
     last_shape: tuple[Path, int] | None = None
+    last_rank: Path | None = None
     allowance: float = 1.0
     replaying: float = 0.0
     used: set[Path] = field(default_factory=set)
@@ -335,7 +338,7 @@ class TracingMode(TorchFunctionMode):
             return
         path = next(iter(origin))
         self.trace.used.add(path)
-        self.trace.last_shape = (path, args[0].dim())
+        self.trace.last_shape, self.trace.last_rank = (path, args[0].dim()), None
         unpacked = unpacked_next(sys._getframe(2))
         if unpacked is None or unpacked.starred is not None:
             return
@@ -351,6 +354,7 @@ class TracingMode(TorchFunctionMode):
         """An input whose rank is asked for is seldom one number a sample."""
         if func not in RANK_GETTERS or not self.trace.leaves:
             return
+        self.trace.last_rank = next((path for path, leaf in self.trace.leaves.items() if leaf is args[0]), None)
         first, leaf = next(iter(self.trace.leaves.items()))
         is_open = first in self.trace.stand_ins and first not in self.trace.ranked
         if is_open and args[0] is leaf and leaf.dim() == 1:
