@@ -255,3 +255,181 @@ class SizedByChance(Adam):
 def test_size_that_is_a_leafs_by_chance():
     found = infer_batch(SizedByChance, budget_seconds=60.0)
     assert str(found.spec) == "columns: float[B,6], label: int[B]<3"
+
+
+class Patches(Adam):
+    """So many patches as there are positions, from a picture whose shape is computed with."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.positions = nn.Linear(3 * 4 * 4, 8), nn.Parameter(torch.zeros(1, 16, 8))
+
+    def training_step(self, batch, batch_idx):
+        n, c, h, w = batch.shape
+        patches = batch.reshape(n, c, h // 4, 4, w // 4, 4).permute(0, 2, 4, 1, 3, 5).reshape(n, -1, c * 16)
+        return (self.embed(patches) + self.positions).pow(2).mean()
+
+
+def test_sides_in_proportion_to_what_is_wanted():
+    found = infer_batch(Patches, budget_seconds=60.0)
+    assert [t.shape for t in found.spec.tensors] == [("B", 3, 16, 16)]
+
+
+class Shifted(Adam):
+    """Columns of categories, in one table."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("offsets", torch.tensor([0, 30, 50]))
+        self.table = nn.Embedding(60, 4)
+
+    def training_step(self, batch, batch_idx):
+        columns, clicked = batch
+        score = self.table(columns + self.offsets).sum((1, 2))
+        return F.binary_cross_entropy_with_logits(score, clicked)
+
+
+def test_offsets_into_one_table():
+    found = infer_batch(Shifted, budget_seconds=60.0)
+    columns = found.spec.tensors[0]
+    assert columns.shape == ("B", 3)
+    assert columns.high <= 10
+
+
+class ByPosition(Adam):
+    """Parts that are read by position, in one expression."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+
+    def training_step(self, batch, batch_idx):
+        x, y, weight = batch[0], batch[1], batch[2]
+        return (F.cross_entropy(self.layer(x), y, reduction="none") * weight).mean()
+
+
+def test_parts_that_are_read_by_position():
+    found = infer_batch(ByPosition, budget_seconds=60.0)
+    assert str(found.spec) == "float[B,5], int[B]<3, float[B]"
+
+
+class AssertsRanks(Adam):
+    """The second picture has the rank that is asked for, and values in the range."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 1, 3, padding=1)
+
+    def training_step(self, batch, batch_idx):
+        image = batch["image"]
+        assert image.ndim == 4
+        height, width = image.shape[2:]
+        assert height % 32 == 0
+        assert width % 32 == 0
+        mask = batch["mask"]
+        assert mask.ndim == 4
+        assert mask.max() <= 1.0
+        assert mask.min() >= 0
+        chance = self.layer(image).sigmoid()
+        return 1 - (2 * (chance * mask).sum() + 1) / (chance.sum() + mask.sum() + 1)
+
+
+def test_ranks_that_are_asserted():
+    found = infer_batch(AssertsRanks, budget_seconds=60.0)
+    assert [t.shape for t in found.spec.tensors] == [("B", 3, 32, 32), ("B", 1, 32, 32)]
+
+
+class Policy(Adam):
+    """An action that the distribution knows, and what is subtracted from its probability."""
+
+    def __init__(self):
+        super().__init__()
+        self.actor = nn.Linear(4, 3)
+
+    def training_step(self, batch, batch_idx):
+        state, action, before, advantage = batch
+        chosen = torch.distributions.Categorical(logits=self.actor(state)).log_prob(action)
+        return -((chosen - before).exp() * advantage).mean()
+
+
+def test_support_of_a_distribution():
+    found = infer_batch(Policy, budget_seconds=60.0)
+    assert str(found.spec) == "state: float[B,4], action: int[B]<3, before: float[B], advantage: float[B]"
+
+
+class Fractions(Adam):
+    """Values that only the support of a distribution tells."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+
+    def training_step(self, batch, batch_idx):
+        state, share = batch
+        a, b = F.softplus(self.layer(state)).add(0.1).chunk(2, dim=1)
+        return -torch.distributions.Beta(a, b).log_prob(share).mean()
+
+
+def test_support_between_bounds():
+    share = infer_batch(Fractions, budget_seconds=60.0).spec.tensors[1]
+    assert (share.dtype, share.low, share.high) == ("float", 0.0, 1.0)
+
+
+class Codebook(Adam):
+    """Channels last: each place has the columns already, and none are gathered."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.codes = nn.Conv2d(1, 6, 4, 2, 1), nn.Embedding(9, 6)
+
+    def training_step(self, batch, batch_idx):
+        image, _ = batch
+        places = self.encoder(image).permute(0, 2, 3, 1).reshape(-1, 6)
+        return torch.cdist(places, self.codes.weight).min(1).values.mean()
+
+
+def test_channels_last_are_no_features():
+    found = infer_batch(Codebook, budget_seconds=60.0)
+    assert found.spec.tensors[0].shape == ("B", 1, 32, 32)
+
+
+class Pairwise(Adam):
+    """One index a sample each, like the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.users, self.items = nn.Embedding(20, 4), nn.Embedding(30, 4)
+
+    def training_step(self, batch, batch_idx):
+        user, pos, neg = batch
+        who, liked, other = self.users(user), self.items(pos), self.items(neg)
+        return -F.logsigmoid((who * liked).sum(-1) - (who * other).sum(-1)).mean()
+
+
+def test_indices_are_alike():
+    found = infer_batch(Pairwise, budget_seconds=60.0)
+    assert str(found.spec) == "user: int[B]<20, pos: int[B]<30, neg: int[B]<30"
+
+
+class Demonstrations(Adam):
+    """Lengths of what is packed, and the rank and classes of what the scores are compared with."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.policy = nn.GRU(10, 8, batch_first=True), nn.Linear(8, 3)
+
+    def training_step(self, batch, batch_idx):
+        seen, actions, lengths = batch["obs"], batch["actions"], batch["lengths"]
+        rows, steps, _ = seen.shape
+        packed = nn.utils.rnn.pack_padded_sequence(seen, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        out, _ = self.rnn(packed, torch.zeros(1, rows, 8))
+        out, _ = nn.utils.rnn.pad_packed_sequence(out, batch_first=True, total_length=steps)
+        mask = torch.arange(steps)[None] < lengths[:, None]
+        return F.cross_entropy(self.policy(out)[mask], actions[mask])
+
+
+def test_sequences_that_are_packed():
+    found = infer_batch(Demonstrations, budget_seconds=60.0)
+    text = str(found.spec)
+    assert "obs: float[B,11,10]" in text
+    assert "actions: int[B,11]<3" in text

@@ -33,7 +33,9 @@ def _packed_recurrent(module: Any, context: Context, packed: PackedSequence) -> 
     """The data of packed sequences has lost its time dimension."""
     size = module.input_size
     accepts: Callable[[Shape], bool] = lambda s: len(s) == 2 and s[-1] == size  # noqa: E731
-    return [(packed.data, Expectation(((context.batch, TIME, size),), accepts))]
+    # As many steps as there are, first of all: the lengths may be known.
+    steps = (len(packed.batch_sizes), TIME)
+    return [(packed.data, Expectation(tuple((context.batch, n, size) for n in steps), accepts))]
 
 
 def _attention(module: Any, context: Context, args: Any) -> Found:

@@ -67,6 +67,9 @@ ALTERNATIVES = 4
 REPLAYS = 300
 LARGEST = 1024  # of the sizes that a message names
 SINGLE_NAMES = re.compile(r"user|item|idx|index|label|class|target|^cat(?!s)|category|genre|movie|step")
+SEQUENCE_NAMES = re.compile(
+    r"seq|hist|token|text|word|sentence|ids|session|src|tgt|context|items$|list|prompt|caption|query"
+)
 SIZES_TOLD = re.compile(r"(?<![\w.])\d{1,4}(?![\w.])|(?<=\dx)\d+|\d+(?=x\d)")  # 4, 1x11
 ABOUT_DTYPE = re.compile(
     r"dtype|type\b|not implemented for|\b(long|int|integer|integral|bool|float|floating|complex|double)\b",
@@ -215,8 +218,18 @@ class Solver:
             goals = [(s[0], node.steps, *s[2:]) for s in timed]
             return (*goals, *(s for s in wanted.shapes if s not in timed))
         # Where the code asked for its dimensions, there are several.
-        is_single = wanted.sequence and not node.is_ranked and bool(SINGLE_NAMES.search((node.name or "").lower()))
-        return tuple(sorted(wanted.shapes, key=len)) if is_single else wanted.shapes
+        name = (node.name or "").lower()
+        is_single = bool(SINGLE_NAMES.search(name)) or (not SEQUENCE_NAMES.search(name) and self._are_single())
+        return (
+            tuple(sorted(wanted.shapes, key=len))
+            if wanted.sequence and is_single and not node.is_ranked
+            else wanted.shapes
+        )
+
+    def _are_single(self) -> bool:
+        """Whether the indices that are known are one a sample: a user's, so that the item's will be, too."""
+        ranks = {len(leaf.spec.shape) for _, leaf in self.draft.leaves() if leaf.spec and leaf.spec.dtype == "int"}
+        return ranks == {1}
 
     def is_reshaped(self, operand: torch.Tensor, path: Path) -> bool:
         """Whether something between the leaf and the operand may change the shape."""
