@@ -20,7 +20,6 @@ NOT_YET = {
     "ColumnByColumn": "numbers that are stacked, beside an embedding of one index or of several",
     "ConditionalGan": "an image is flattened and concatenated with an embedding",
     "CouplingFlow": "chunks that broadcast against each other run with a wrong width",
-    "ProximalPolicy": "what is subtracted from a log_prob becomes whole numbers",
     "PrototypicalNetwork": "labels that are compared with each class become floats",
     "StandardizedForecast": "a series that is concatenated with covariates, and flattened",
     "TruncatedBackpropagation": "a split along time",

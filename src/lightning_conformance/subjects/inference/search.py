@@ -22,7 +22,7 @@ from lightning_conformance.subjects.inference.probes import Revealed
 from lightning_conformance.subjects.inference.refused import drafts_in_range, supported_drafts, unknown_first
 from lightning_conformance.subjects.inference.relations import is_lengths, related
 from lightning_conformance.subjects.inference.seeds import Examples
-from lightning_conformance.subjects.inference.solving import Solver, drafts_of_lengths
+from lightning_conformance.subjects.inference.solving import Solver
 from lightning_conformance.subjects.inference.standing_in import current_spec, stand_in
 from lightning_conformance.subjects.inference.structure import (
     completed_drafts,
@@ -31,6 +31,7 @@ from lightning_conformance.subjects.inference.structure import (
     recounted_drafts,
     revealed_drafts,
 )
+from lightning_conformance.subjects.inference.told import drafts_of_lengths, in_proportion
 from lightning_conformance.subjects.inference.tracing import BatchPlaced, Mismatch, RankRevealed, Stop
 from lightning_conformance.subjects.inference.words import is_picture
 
@@ -243,7 +244,7 @@ class Search:
                 for spec in solver.for_failure(stop, operand, path):
                     yield _fed_with(draft, path, outcome.trace.twins(path), spec, self.batch)
             for path in unknown_first(draft, leaves):
-                for spec in solver.in_proportion(path, stop):
+                for spec in in_proportion(draft, path, stop, self.batch):
                     yield _fed_with(draft, path, outcome.trace.twins(path), spec, self.batch)
         else:
             yield from self._after_python_error(outcome, error)

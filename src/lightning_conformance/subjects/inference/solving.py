@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
 
 import torch
-import torch.nn.functional as F
 
 from lightning_conformance.deadline import patient_time
 from lightning_conformance.subjects.batch_nodes import TensorSpec
@@ -18,8 +17,9 @@ from lightning_conformance.subjects.inference.drawing import drawn, is_small
 from lightning_conformance.subjects.inference.expectations import TIME, Expectation, Shape
 from lightning_conformance.subjects.inference.naming import prior_of
 from lightning_conformance.subjects.inference.relations import is_lengths
-from lightning_conformance.subjects.inference.shapes import preimages, resized
+from lightning_conformance.subjects.inference.shapes import preimages
 from lightning_conformance.subjects.inference.standing_in import current_spec, is_sequence, stand_in
+from lightning_conformance.subjects.inference.told import as_indexed, as_told, classes_in
 from lightning_conformance.subjects.inference.tracing import Stop, Trace, name_of, substituted, tensors_in
 from lightning_conformance.subjects.inference.unchecked import PACK, is_safe
 from lightning_conformance.subjects.inference.words import meaning_of
@@ -65,20 +65,16 @@ PLAIN = frozenset(
 )  # functions that leave the shape as it is
 ALTERNATIVES = 4
 REPLAYS = 300
-LARGEST = 1024  # of the sizes that a message names
 SINGLE_NAMES = re.compile(r"user|item|idx|index|label|class|target|^cat(?!s)|category|genre|movie|step")
 SEQUENCE_NAMES = re.compile(
     r"seq|hist|token|text|word|sentence|ids|session|src|tgt|context|items$|list|prompt|caption|query"
 )
-SIZES_TOLD = re.compile(r"(?<![\w.])\d{1,4}(?![\w.])|(?<=\dx)\d+|\d+(?=x\d)")  # 4, 1x11
 ABOUT_DTYPE = re.compile(
     r"dtype|type\b|not implemented for|\b(long|int|integer|integral|bool|float|floating|complex|double)\b",
     re.IGNORECASE,
 )  # messages; where one is about sizes alone, other dtypes would not help
-POSITION = re.compile(r"index (\d+) is out of bounds(?: for dimension \d+ with size (\d+))?")
 CHOOSING = {"flag", "mask", "padding mask"}  # what such a leaf says of each row, as an index
 ADDING = {"__add__", "__iadd__", "__radd__", "add", "add_"}
-CLASSIFYING = {F.cross_entropy, F.nll_loss, F.multi_margin_loss}
 SQUEEZES = {torch.squeeze, torch.Tensor.squeeze}
 
 
@@ -157,10 +153,10 @@ class Solver:
 
         others = [tuple(t.shape) for t, _ in stop.operands if t is not operand]
         is_of_dtype = bool(ABOUT_DTYPE.search(str(stop.error)))
-        classes = TensorSpec((), "int", 0, _classes_in(stop))
+        classes = TensorSpec((), "int", 0, classes_in(stop))
         specs = chain(
-            self._as_told(path, stop),
-            self._as_indexed(path, stop),
+            as_told(self.draft, path, stop, self.batch),
+            as_indexed(self.draft, path, stop, self.batch),
             self._failing(path, operand, others, is_of_dtype, classes),
         )
         return self._first(path, specs, lambda leaf: self._passes(operand, path, leaf, runs), 2)
@@ -268,49 +264,6 @@ class Solver:
             if len(shape) > len(goal) and torch.Size(shape).numel() == torch.Size(goal).numel():
                 yield shape
 
-    def _as_told(self, path: Path, stop: Stop) -> Iterator[TensorSpec]:
-        """The sizes that the error's own message names, in the place of the leaf's."""
-        if isinstance(stop.error, IndexError):
-            return  # about ranks and positions, not sizes
-        sizes = tuple(n for n in told_sizes(stop.error) if n != self.batch)[:6]
-        known = current_spec(self.draft.at(path), self.batch)
-        for shape in resized(tuple(int(d) for d in known.shape), sizes):
-            yield replace(known, shape=shape)
-
-    def in_proportion(self, path: Path, stop: Stop) -> Iterator[TensorSpec]:
-        """Sides larger or smaller by the ratio of two sizes that the error names: so many patches, and so many wanted.
-
-        They cannot be replayed: where a shape is computed from the leaf's, the tape holds its numbers.
-        """
-        sizes = [n for n in told_sizes(stop.error) if n not in (1, self.batch)][:2]
-        known = current_spec(self.draft.at(path), self.batch)
-        shape = tuple(int(d) for d in known.shape)
-        if len(sizes) < 2 or "must match" not in str(stop.error):
-            return
-        for got, wanted in (sizes, sizes[::-1]):
-            # Steps of a series, or the sides of a picture.
-            first, count = (1, 1) if len(shape) == 3 else (2, len(shape) - 2)
-            sides = [side * (wanted / got) ** (1 / max(count, 1)) for side in shape[first : first + count]]
-            if sides and all(abs(side - round(side)) < 1e-6 for side in sides):
-                yield replace(known, shape=(*shape[:first], *map(round, sides), *shape[first + count :]))
-
-    def _as_indexed(self, path: Path, stop: Stop) -> Iterator[TensorSpec]:
-        """As many columns as a position needs, or dimensions as an operation asks for: no more than is known."""
-        if not isinstance(stop.error, IndexError):
-            return
-        node, position = self.draft.at(path), POSITION.search(str(stop.error))
-        known = current_spec(node, self.batch)
-        shape = tuple(int(d) for d in known.shape)
-        if position is not None:
-            more = int(position[1]) + 1 - int(position[2] or 0)
-            yield from (
-                replace(known, shape=(*shape[:i], shape[i] + more, *shape[i + 1 :]))
-                for i in reversed(range(1, len(shape)))
-            )
-            yield from (replace(known, shape=s) for s in resized(shape, (int(position[1]) + 1,)))
-        elif node.spec is None:
-            yield from (stand_in(rank, self.batch, node) for rank in range(len(shape) + 1, 6))
-
     def _failing(
         self, path: Path, operand: torch.Tensor, others: list[Shape], is_of_dtype: bool, classes: TensorSpec
     ) -> Iterator[TensorSpec]:
@@ -335,33 +288,6 @@ class Solver:
                 yield from (replace(spec, shape=s) for s in preimages(shape, self.batch, True, shape))
         ranks = (2, 3) if base.dtype == "int" else (2, 3, 4, 5)  # tokens of rank 4 would be a great many
         yield from (replace(base, shape=stand_in(rank, self.batch, node).shape) for rank in ranks)
-
-
-def _classes_in(stop: Stop) -> int:
-    """How many classes the scores have that an operation compares with classes; two where it does not."""
-    scores = next((operand for operand, _ in stop.operands), None)
-    if stop.func not in CLASSIFYING or scores is None or not scores.dim():
-        return 2
-    return int(scores.shape[min(1, scores.dim() - 1)])
-
-
-def told_sizes(error: Exception) -> list[int]:
-    """The numbers that an error's message names, where they may be sizes."""
-    return list(dict.fromkeys(n for n in map(int, SIZES_TOLD.findall(str(error))) if 0 < n <= LARGEST))
-
-
-def drafts_of_lengths(
-    draft: Draft, error: Exception, batch: int, paths: Iterable[Path] | None = None
-) -> Iterator[Draft]:
-    """The drafts whose lengths, those at ``paths``, are as long as what they met, where the error names both sizes."""
-    told = [size for size in told_sizes(error) if size > 1]  # nothing disagrees with a dimension of one
-    for path, node in draft.leaves():
-        is_meant = is_lengths(node) and (paths is None or path in paths)
-        spec = current_spec(node, batch) if is_meant else None
-        if spec is not None and spec.low in told:
-            for size in told:
-                if size not in (spec.low, batch):
-                    yield draft.with_spec(path, replace(spec, low=size, high=size + 1))
 
 
 def _bases(known: TensorSpec | None, wanted: Expectation) -> list[TensorSpec]:
