@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lightning_conformance.errors import SubjectError, UsageError
-from lightning_conformance.plugin.distribution import is_controller, is_worker, shared_folder
+from lightning_conformance.plugin.distribution import is_controller, is_worker
 from lightning_conformance.plugin.options import MARKER
 from lightning_conformance.plugin.state import State, state_of
 from lightning_conformance.plugin.suite import conforms, suite_subjects
@@ -26,11 +26,9 @@ def group_name(subject: Subject, environment: Environment) -> str:
     return f"{GROUP_PREFIX}{subject.label}::{environment.name}".replace("@", "_")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection(session: pytest.Session) -> None:
+def resolve(session: pytest.Session) -> None:
     """Resolve what the user named, before collection, so that a wrong word ends the run with exit code 4."""
     state = state_of(session.config)
-    state.shared, state.cache = shared_folder(session.config), getattr(session.config, "cache", None)
     if not state.settings.requests:
         return
     try:
@@ -84,17 +82,12 @@ def _check(subject: Subject) -> None:
         return
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(
-    collector: pytest.Collector,
-) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+def add_subjects(session: pytest.Session, report: pytest.CollectReport) -> None:
     """Add the subjects to what the session collects."""
-    report = yield
-    if isinstance(collector, pytest.Session) and report.passed and not is_controller(collector.config):
-        state = state_of(collector.config)
+    if report.passed and not is_controller(session.config):
+        state = state_of(session.config)
         if state.settings.requests:
-            report.result.extend(SubjectCollector.of(collector, s) for s in state.subjects)
-    return report
+            report.result.extend(SubjectCollector.of(session, s) for s in state.subjects)
 
 
 class SubjectCollector(pytest.Collector):
@@ -167,13 +160,8 @@ class ConformanceItem(pytest.Function):
         return self.path, None, self.nodeid.rpartition(".")[2].partition(":")[2]
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+def parametrize(metafunc: pytest.Metafunc, names: list[str]) -> None:
     """Parametrize whoever uses the fixtures over subject, environment and, for a suite, check."""
-    names: list[str] = [
-        n for n in ("lightning_subject", "lightning_environment", "lightning_check") if n in metafunc.fixturenames
-    ]
-    if not names:
-        return
     state = state_of(metafunc.config)
     try:
         own = [state.known(subject) for subject in suite_subjects(metafunc)]

@@ -10,12 +10,8 @@ from typing import Any
 
 import pytest
 
-from lightning_conformance.plugin.state import State, state_key
-
-_FOLDER = "lightning_conformance_folder"
-_MADE = "lightning_conformance_made"
-grouped_key = pytest.StashKey[bool]()
-folder_key = pytest.StashKey[Any]()
+from lightning_conformance.plugin.keys import FOLDER, MADE, folder_key, grouped_key, state_key
+from lightning_conformance.plugin.state import state_of
 
 
 def group_by_subject(config: pytest.Config) -> None:
@@ -25,14 +21,11 @@ def group_by_subject(config: pytest.Config) -> None:
         config.stash[grouped_key] = True
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+def scheduler(config: pytest.Config, log: Any) -> Any:
     """Schedule by group, as ``loadgroup`` does, but by the node ids themselves.
 
     ``loadgroup`` writes the group behind each node id, and ``--lf`` would no longer find them.
     """
-    if not config.stash.get(grouped_key, False):
-        return None
     from xdist.scheduler import LoadGroupScheduling
 
     state = config.stash[state_key]
@@ -60,22 +53,18 @@ def group_of(nodeid: str, cells: Iterable[tuple[str, str]]) -> str:
     return ""
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:
+def tell_folder(node: Any) -> None:
     """Tell a worker where recordings are shared."""
     stash = node.config.stash
     if folder_key not in stash:
         stash[folder_key] = tempfile.TemporaryDirectory(prefix="lightning-conformance-")
-    node.workerinput[_FOLDER] = stash[folder_key].name
+    node.workerinput[FOLDER] = stash[folder_key].name
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any, error: Any) -> None:
+def add_up(config: pytest.Config, made: dict[str, int]) -> None:
     """Add up what a worker recorded."""
-    state: State | None = node.config.stash.get(state_key, None)
-    made = getattr(node, "workeroutput", {}).get(_MADE, {})
-    if state is not None:
-        state.made = dict(Counter(state.made) + Counter(made))
+    state = state_of(config)
+    state.made = dict(Counter(state.made) + Counter(made))
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -91,7 +80,7 @@ def is_controller(config: pytest.Config) -> bool:
 
 def shared_folder(config: pytest.Config) -> Path | None:
     """Where this worker finds recordings of the others."""
-    folder = getattr(config, "workerinput", {}).get(_FOLDER)
+    folder = getattr(config, "workerinput", {}).get(FOLDER)
     return Path(folder) if folder else None
 
 
@@ -100,7 +89,7 @@ def hand_on(config: pytest.Config) -> None:
     state = config.stash.get(state_key, None)
     made = state.store.made if state is not None and "store" in vars(state) else {}
     if is_worker(config):
-        config.workeroutput[_MADE] = made  # type: ignore[attr-defined]
+        config.workeroutput[MADE] = made  # type: ignore[attr-defined]
     elif state is not None and not is_controller(config):
         state.made = dict(made)
     if folder_key in config.stash:

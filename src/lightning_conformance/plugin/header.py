@@ -19,7 +19,7 @@ _FEW, _LONG = 3, 60
 Part = tuple[str, str]
 
 
-def pytest_report_header(config: pytest.Config) -> list[str]:
+def header_lines(config: pytest.Config) -> list[str]:
     """One line, and one more for what is no default: for all modules, and for each."""
     from lightning_conformance import __version__
 

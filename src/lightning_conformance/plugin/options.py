@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
-from lightning_conformance.errors import KitError, UsageError
-from lightning_conformance.plugin.distribution import group_by_subject
-from lightning_conformance.plugin.known import read_baseline
+from lightning_conformance.errors import UsageError
+from lightning_conformance.plugin.keys import only_key
 from lightning_conformance.plugin.module_options import add_module_options
-from lightning_conformance.plugin.reading import INI_DEFAULTS, configured_targets, read_settings
-from lightning_conformance.plugin.state import State, state_key
 
 MARKER = "lightning_conformance"
+TABLE = "lightning-conformance"
+LIST = "list"
+# The ini keys that take one value.
+INI_DEFAULTS: dict[str, Any] = {
+    "lightning_train_loss": "",
+    "lightning_environment": "auto",
+    "lightning_timeout": "120",
+    "lightning_infer_attempts": "200",
+    "lightning_infer_seconds": "8",
+    "lightning_strict": False,
+    "lightning_guess": True,
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -120,21 +129,28 @@ def _add_ini_keys(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the options; wrong words end the run with exit code 4 before anything is imported."""
+    """Read the options, where there are any; wrong words end the run with exit code 4 before anything is imported."""
     config.addinivalue_line("markers", f"{MARKER}: a conformance check of a LightningModule.")
     # Without pytest-xdist (-p no:xdist) nobody else registers its mark.
     config.addinivalue_line("markers", "xdist_group(name): items of one group run on one worker.")
+    if _is_asked_for(config):
+        from lightning_conformance.plugin.starting import start
+
+        start(config)
+
+
+def _is_asked_for(config: pytest.Config) -> bool:
+    """Whether an option, an ini key, a node id or the table of ``pyproject.toml`` speaks to the kit."""
+    options = (value for name, value in vars(config.option).items() if name.startswith("lightning_"))
+    keys = (config.getini(name) != default for name, default in INI_DEFAULTS.items())
+    if any(options) or any(keys) or config.getini("lightning_modules") or only_key in config.stash:
+        return True
     try:
-        settings = read_settings(config, config.stash.get(only_key, ()))
-        config.stash[state_key] = State(settings, baseline=read_baseline(settings))
-    except KitError as error:
-        raise pytest.UsageError(str(error)) from None
-    if config.stash[state_key].settings.requests:
-        group_by_subject(config)
-
-
-LIST = "list"
-only_key = pytest.StashKey[tuple[str, ...]]()
+        return TABLE in (config.rootpath / "pyproject.toml").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    except (OSError, UnicodeError):
+        return True  # whoever reads it tells what is wrong
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -168,6 +184,8 @@ def _take_node_ids(config: pytest.Config) -> None:
     """A node id such as ``model.py:Model::cpu::loss_returned`` selects items; pytest takes it for a file."""
     if not any(":" in arg for arg in config.args):
         return
+    from lightning_conformance.plugin.reading import configured_targets
+
     words = list(config.getoption("lightning_words") or [])
     known = [*(value for word, value in words if word == "module"), *configured_targets(config)]
     taken = [arg for arg in config.args if _is_conformance_id(config, arg, known)]

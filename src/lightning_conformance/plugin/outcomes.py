@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lightning_conformance.errors import KitError
+from lightning_conformance.plugin.keys import DATA
 from lightning_conformance.plugin.settings import SEVERITIES
 from lightning_conformance.plugin.state import State
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lightning_conformance.recording.model import Recording
 
 verdict_key = pytest.StashKey[Any]()
-_GROUP_SUFFIX = re.compile(r"@lightning:[^@]*$")
 
 
 class ConformanceFailure(AssertionError):
@@ -37,22 +36,17 @@ class ConformanceFailure(AssertionError):
         self.verdict = verdict
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def tell(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Show the diagnosis instead of our own traceback, and attach the verdict in plain data."""
-    report = yield
     if call.when == "setup" and call.excinfo is not None and isinstance(call.excinfo.value, KitError):
         report.longrepr = _styled(_told(call.excinfo, call.excinfo.value), item.config)
     if call.when == "call" and verdict_key in item.stash:
         verdict, data = item.stash[verdict_key]
-        report.lightning_conformance = data  # type: ignore[attr-defined]
+        setattr(report, DATA, data)
         if call.excinfo is not None and isinstance(call.excinfo.value, ConformanceFailure):
             report.longrepr = _styled(_diagnosis(call.excinfo, verdict), item.config)
         elif isinstance(report.longrepr, tuple):
             report.longrepr = (str(item.path), 0, report.longrepr[2])
-    return report
 
 
 def _told(excinfo: pytest.ExceptionInfo[BaseException], error: KitError) -> Any:
@@ -124,18 +118,12 @@ def payload(verdict: Verdict, recording: Recording, settings: Settings) -> dict[
     }
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Keep node ids free of xdist's group suffix, so that they are the same with and without workers."""
-    report.nodeid = _GROUP_SUFFIX.sub("", report.nodeid)
-
-
 def gather(state: State, reports: Iterable[pytest.TestReport]) -> None:
     """Remember what was reported of each item, and how long it took, set-up included."""
     seconds = defaultdict[str, float](float)
     for report in reports:
         seconds[report.nodeid] += report.duration
-        data = getattr(report, "lightning_conformance", None)
+        data = getattr(report, DATA, None)
         if data is not None:
             state.reports[report.nodeid] = data
     state.seconds.update({node_id: seconds[node_id] for node_id in state.reports})

@@ -12,6 +12,7 @@ import pytest
 
 from lightning_conformance.errors import UsageError
 from lightning_conformance.plugin.module_options import Word, add_module_options
+from lightning_conformance.plugin.options import INI_DEFAULTS
 from lightning_conformance.plugin.settings import (
     SEVERITIES,
     Choice,
@@ -25,16 +26,6 @@ from lightning_conformance.plugin.settings import (
 from lightning_conformance.plugin.tables import module_words, read_table, words_of
 
 REPORTS = (".json", ".md", ".sarif")
-# The ini keys that take one value.
-INI_DEFAULTS: dict[str, Any] = {
-    "lightning_train_loss": "",
-    "lightning_environment": "auto",
-    "lightning_timeout": "120",
-    "lightning_infer_attempts": "200",
-    "lightning_infer_seconds": "8",
-    "lightning_strict": False,
-    "lightning_guess": True,
-}
 TYPED, TABLE_FILE = "command line", "pyproject.toml"
 # What is said on one level, and who says it.
 Level = tuple[str, Sequence[Word]]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lightning_conformance.plugin.keys import state_key
 from lightning_conformance.plugin.settings import Choice, Settings
 
 if TYPE_CHECKING:
@@ -163,9 +164,14 @@ def _plain(value: Any) -> bool:
     return isinstance(value, str | int | float | Path | Target | None)
 
 
-state_key = pytest.StashKey[State]()
-
-
 def state_of(config: pytest.Config) -> State:
-    """The session's state."""
+    """The session's state, made where a test asks for the kit that no option speaks of.
+
+    Raises:
+        pytest.UsageError: Words that cannot be meant.
+    """
+    if state_key not in config.stash:
+        from lightning_conformance.plugin.starting import start
+
+        start(config)
     return config.stash[state_key]

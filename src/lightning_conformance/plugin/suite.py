@@ -10,7 +10,7 @@ import pytest
 from lightning_conformance.plugin.state import state_of
 
 if TYPE_CHECKING:
-    from lightning_conformance.plugin.fixtures import BoundCheck
+    from lightning_conformance.plugin.bound import BoundCheck
     from lightning_conformance.subjects.subject import Subject
 
 Test = TypeVar("Test", bound=Callable[..., Any])

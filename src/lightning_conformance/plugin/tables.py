@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lightning_conformance.errors import UsageError
+from lightning_conformance.plugin.options import TABLE
 
-TABLE = "lightning-conformance"
 # Each is an option of the same name, with the type that it has in TOML.
 GLOBAL_KEYS: dict[str, tuple[type, ...]] = {
     "environment": (str, list),

@@ -18,7 +18,7 @@ _FEW = 3
 _WORDS = {"expected": "expected to fail"}
 
 
-def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
+def write_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
     """Tell what was checked."""
     state = state_of(config)
     found = list(state.reports.values())
@@ -47,7 +47,7 @@ def recordings_line(made: dict[str, int]) -> str:
     """How many recordings were made, and whether one was made twice.
 
     Args:
-        made: How often each was made, by the keys of :func:`~lightning_conformance.plugin.fixtures.recording_key`.
+        made: How often each was made, by the keys of :func:`~lightning_conformance.plugin.bound.recording_key`.
     """
     pairs = {key.rsplit("|", 2)[0] for key in made}
     again = sum(times - 1 for times in made.values())
