@@ -11,7 +11,8 @@ import itertools
 import linecache
 import sys
 import textwrap
-import traceback
+
+from running import run_tests
 
 from lightning_conformance.subjects.code_reading import (
     Items,
@@ -447,19 +448,5 @@ def test_the_least_length():
     assert to("x", "y").least == 2
 
 
-def main():
-    failed = 0
-    for name, test in sorted(globals().items()):
-        if name.startswith("test_"):
-            try:
-                test()
-            except BaseException:
-                failed += 1
-                print(f"FAILED {name}\n{traceback.format_exc()}")
-            else:
-                print(f"passed {name}")
-    return failed
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests(globals()))

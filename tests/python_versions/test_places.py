@@ -10,9 +10,10 @@ import contextlib
 import os
 import sys
 import tempfile
-import traceback
 import types
 from pathlib import Path
+
+from running import run_tests
 
 from lightning_conformance.checks.source import line_of, log_call_for_epoch, method_tree
 from lightning_conformance.recording.places import Places, assignments, method_sources, source_files
@@ -193,19 +194,5 @@ def test_a_call_is_rewritten():
         assert log_call_for_epoch(seen[0], "train_loss") == wanted
 
 
-def main():
-    failed = 0
-    for name, test in sorted(globals().items()):
-        if name.startswith("test_"):
-            try:
-                test()
-            except BaseException:
-                failed += 1
-                print(f"FAILED {name}\n{traceback.format_exc()}")
-            else:
-                print(f"passed {name}")
-    return failed
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests(globals()))

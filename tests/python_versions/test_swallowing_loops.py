@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-import traceback
+
+from running import run_tests
 
 from lightning_conformance.deadline import RunTimeout, deadline
 
@@ -94,19 +95,5 @@ def test_off_the_main_thread():
     assert errors == []
 
 
-def main():
-    failed = 0
-    for name, test in sorted(globals().items()):
-        if name.startswith("test_"):
-            try:
-                test()
-            except BaseException:
-                failed += 1
-                print(f"FAILED {name}\n{traceback.format_exc()}")
-            else:
-                print(f"passed {name}")
-    return failed
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests(globals()))
